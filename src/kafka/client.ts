@@ -1,0 +1,126 @@
+import { readFileSync } from 'node:fs'
+import { connect as connectTcp, isIP } from 'node:net'
+import { type ConnectionOptions, connect as connectTls } from 'node:tls'
+import { type ISocketFactory, Kafka, type KafkaConfig, logLevel, type RetryOptions } from 'kafkajs'
+import { SiderealError } from '../model/errors.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import { registerCodecs } from './codecs.ts'
+import { forwardKafkajsLogs } from './kafkajs-log.ts'
+import { patchTimerSpin } from './kafkajs-patch.ts'
+
+/** Paths of PEM files. `true` in its place: TLS with the system's certificate authorities. */
+export interface KafkaTls {
+  readonly caPath?: string | undefined
+  /** Client certificate and its key: both or none. */
+  readonly certPath?: string | undefined
+  readonly keyPath?: string | undefined
+  /** Name to verify when the broker is reached by another one. */
+  readonly serverName?: string | undefined
+}
+
+export interface KafkaSasl {
+  readonly mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'
+  readonly username: string
+  readonly password: string
+}
+
+/** Where the brokers are and how to talk to them. */
+export interface KafkaConnection {
+  /** `host:port` each. */
+  readonly brokers: readonly string[]
+  readonly tls?: boolean | KafkaTls | undefined
+  readonly sasl?: KafkaSasl | undefined
+}
+
+export interface KafkaClientOptions {
+  readonly clientId: string
+  readonly logger: Logger
+  /** Milliseconds; kafkajs's own 1 s is too short for TLS and for a WAN. */
+  readonly connectionTimeoutMs?: number
+  readonly requestTimeoutMs?: number
+  readonly retry?: RetryOptions
+}
+
+/** Few and short: only the end of the retries makes kafkajs look for a new coordinator when the old one is dead. */
+const RETRY: RetryOptions = { initialRetryTime: 100, multiplier: 2, maxRetryTime: 1000, retries: 8 }
+
+/**
+ * A kafkajs client with all four compression codecs, the timeouts and retries that came through broker failures, its log lines sent to
+ * `logger`, and the timer patch. Opens no connection yet. Use one per consumer: two consumers of one client share a map of offsets.
+ *
+ * @throws SiderealError SIDEREAL_CONFIG_INVALID when there is no broker, or a certificate file cannot be read
+ */
+export function createKafka(connection: KafkaConnection, options: KafkaClientOptions): Kafka {
+  if (connection.brokers.length === 0) {
+    throw new SiderealError(
+      'SIDEREAL_CONFIG_INVALID',
+      'no Kafka broker is configured: set SIDEREAL_KAFKA_BROKERS to host:port[,host:port]',
+    )
+  }
+  registerCodecs()
+  if (!patchTimerSpin()) {
+    options.logger.warn(
+      { source: 'kafkajs' },
+      'kafkajs has another version than expected: its idle timer is left as it is',
+    )
+  }
+  // We pass our own partitioner; the line would only confuse the user of a service.
+  process.env['KAFKAJS_NO_PARTITIONER_WARNING'] ??= '1'
+  const config: KafkaConfig = {
+    clientId: options.clientId,
+    brokers: [...connection.brokers],
+    connectionTimeout: options.connectionTimeoutMs ?? 10_000,
+    authenticationTimeout: options.connectionTimeoutMs ?? 10_000,
+    requestTimeout: options.requestTimeoutMs ?? 30_000,
+    retry: { ...RETRY, ...options.retry },
+    socketFactory,
+    logLevel: logLevel.INFO,
+    logCreator: forwardKafkajsLogs(options.logger),
+  }
+  const ssl = tlsOptions(connection.tls)
+  if (ssl !== undefined) config.ssl = ssl
+  if (connection.sasl !== undefined) config.sasl = connection.sasl
+  return new Kafka(config)
+}
+
+/** As kafkajs's own, plus no delay: Nagle's algorithm holds a request back while the one before is unanswered. */
+const socketFactory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
+  const socket = ssl
+    ? connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl }, onConnect)
+    : connectTcp({ host, port }, onConnect)
+  socket.setNoDelay(true)
+  socket.setKeepAlive(true, 30_000)
+  return socket
+}
+
+function tlsOptions(tls: boolean | KafkaTls | undefined): ConnectionOptions | boolean | undefined {
+  if (tls === undefined || tls === false) return undefined
+  if (tls === true) return true
+  const { caPath, certPath, keyPath, serverName } = tls
+  if ((certPath === undefined) !== (keyPath === undefined)) {
+    throw new SiderealError(
+      'SIDEREAL_CONFIG_INVALID',
+      'Kafka TLS: a client certificate needs both its file and the file of its key',
+    )
+  }
+  return {
+    ...(caPath === undefined ? {} : { ca: [readPem(caPath, 'certificate authority')] }),
+    ...(certPath === undefined ? {} : { cert: readPem(certPath, 'client certificate') }),
+    ...(keyPath === undefined ? {} : { key: readPem(keyPath, 'client key') }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+  }
+}
+
+function readPem(path: string, what: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch (cause) {
+    throw new SiderealError(
+      'SIDEREAL_CONFIG_INVALID',
+      `Kafka TLS: cannot read the ${what} at ${path}: check the path and its permissions`,
+      {
+        cause,
+      },
+    )
+  }
+}

@@ -1,0 +1,82 @@
+import { promisify } from 'node:util'
+import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
+import { CompressionCodecs, CompressionTypes } from 'kafkajs'
+import { compressFrame, decompressFrame } from 'lz4-napi'
+import { decodeSnappy, encodeSnappy } from './snappy-framing.ts'
+
+/** What a producer may be told to use. */
+export const COMPRESSIONS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
+export type Compression = (typeof COMPRESSIONS)[number]
+
+const TYPES: Record<Compression, CompressionTypes> = {
+  none: CompressionTypes.None,
+  gzip: CompressionTypes.GZIP,
+  snappy: CompressionTypes.Snappy,
+  lz4: CompressionTypes.LZ4,
+  zstd: CompressionTypes.ZSTD,
+}
+
+/** kafkajs's number for a codec. */
+export function compressionType(compression: Compression): CompressionTypes {
+  return TYPES[compression]
+}
+
+/** The largest record batch that is unpacked. Kafka's own limit counts compressed bytes, so a small batch could fill the memory. */
+export const MAX_UNPACKED_BYTES = 512 * 1024 * 1024
+
+interface Encoded {
+  readonly buffer: Buffer
+}
+
+const compressZstd = promisify(zstdCompress)
+
+/** One frame of zstd and how many bytes of the input it took. */
+function decompressZstdFrame(input: Buffer): Promise<{ output: Buffer; consumed: number }> {
+  return new Promise((resolve, reject) => {
+    const options = { info: true, maxOutputLength: MAX_UNPACKED_BYTES }
+    zstdDecompress(input, options, (error, result) => {
+      if (error !== null) return reject(error)
+      // With `info` Node hands back the engine too, which its types do not say.
+      const { buffer, engine } = result as unknown as { buffer: Buffer; engine: { bytesWritten: number } }
+      resolve({ output: buffer, consumed: engine.bytesWritten })
+    })
+  })
+}
+
+/** Unpacks all frames: Node stops after the first one, without an error, and the rest of a batch would be lost. */
+export async function decodeZstd(input: Buffer): Promise<Buffer> {
+  const frames: Buffer[] = []
+  let rest = input
+  let total = 0
+  while (rest.length > 0) {
+    const { output, consumed } = await decompressZstdFrame(rest)
+    if (consumed <= 0) throw new RangeError('zstd frame of no length')
+    total += output.length
+    if (total > MAX_UNPACKED_BYTES) throw new RangeError('zstd frames unpack to more than the limit')
+    frames.push(output)
+    rest = rest.subarray(consumed)
+  }
+  return frames.length === 1 ? frames[0]! : Buffer.concat(frames)
+}
+
+/**
+ * Teaches kafkajs snappy, lz4 and zstd (it knows gzip only, and a batch in an unknown codec stops a consumer for good). A producer may
+ * change its codec at any time, so all are registered before the first connection. Calling it again changes nothing.
+ */
+export function registerCodecs(): void {
+  CompressionCodecs[CompressionTypes.Snappy] = () => ({
+    compress: (encoded: Encoded) => encodeSnappy(encoded.buffer),
+    decompress: (input: Buffer) => decodeSnappy(input, MAX_UNPACKED_BYTES),
+  })
+  CompressionCodecs[CompressionTypes.LZ4] = () => ({
+    // The Java client refuses frames whose blocks depend on one another; this library writes independent ones.
+    compress: (encoded: Encoded) => compressFrame(encoded.buffer),
+    decompress: (input: Buffer) => decompressFrame(input),
+  })
+  CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+    // Level 1: half the CPU of the default for a few per cent of size.
+    compress: (encoded: Encoded) =>
+      compressZstd(encoded.buffer, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }),
+    decompress: decodeZstd,
+  })
+}

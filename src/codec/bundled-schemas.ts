@@ -1,0 +1,37 @@
+import { readdirSync, readFileSync } from 'node:fs'
+
+export type BundledSchemaName = 'sidereal.SpanBatch' | 'sidereal.NodeTraceLog'
+
+export const BUNDLED_SCHEMA_NAMES: readonly BundledSchemaName[] = [
+  'sidereal.SpanBatch',
+  'sidereal.NodeTraceLog',
+]
+
+export interface BundledSchema {
+  /** Avro schema, as the registry takes it. */
+  json: string
+  /** Number of the file in `schemas/<name>/`, from 1. */
+  version: number
+}
+
+const schemasFolder = new URL('../../schemas/', import.meta.url)
+
+/** Every version of a schema that this release of Sidereal carries, oldest first. */
+export function bundledSchemas(name: BundledSchemaName): BundledSchema[] {
+  const folder = new URL(`${name}/`, schemasFolder)
+  return readdirSync(folder)
+    .filter((file) => /^\d+\.avsc$/.test(file))
+    .map((file) => ({
+      json: readFileSync(new URL(file, folder), 'utf8'),
+      version: Number.parseInt(file, 10),
+    }))
+    .sort((a, b) => a.version - b.version)
+}
+
+/** The newest version: what the record writer writes and `setup` registers. */
+export function bundledSchema(name: BundledSchemaName): BundledSchema {
+  const newest = bundledSchemas(name).at(-1)
+  if (newest === undefined)
+    throw new Error(`no schema of ${name} in ${schemasFolder.pathname}: the installation is damaged`)
+  return newest
+}

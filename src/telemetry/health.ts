@@ -1,0 +1,55 @@
+/** What was observed of a worker. Plain facts: whether they are good is decided in one place, {@link judgeHealth}. */
+export interface HealthFacts {
+  /** The start checks have passed. */
+  readonly hasStarted: boolean
+  /** SIGTERM was received. */
+  readonly isClosing: boolean
+  /** Set once something has ended the worker: its one line. */
+  readonly fatal: string | null
+  /** Since the source joined the group and knows its partitions; it may own none. */
+  readonly isAssigned: boolean
+  /** Since the event loop last ran its tick. */
+  readonly loopAgeMs: number
+  readonly sinks: readonly SinkHealth[]
+}
+
+export interface SinkHealth {
+  readonly name: string
+  readonly isRequired: boolean
+  /** Since writes began to fail without a success in between; 0 = they do not. */
+  readonly failingForMs: number
+}
+
+export interface HealthLimits {
+  /** The loop is stuck after that long without a tick. Default 10 s. */
+  readonly maxLoopAgeMs: number
+  /** A required sink that fails for longer makes the worker not ready. Default 30 s. */
+  readonly maxSinkFailureMs: number
+}
+
+export const HEALTH_LIMITS: HealthLimits = { maxLoopAgeMs: 10_000, maxSinkFailureMs: 30_000 }
+
+export interface Verdict {
+  /** False = restart the process. An outage of a sink is no reason: a restart does not mend it. */
+  readonly isAlive: boolean
+  readonly isReady: boolean
+  /** What is wrong, one entry each; empty when ready. */
+  readonly problems: readonly string[]
+}
+
+export function judgeHealth(facts: HealthFacts, limits: HealthLimits = HEALTH_LIMITS): Verdict {
+  const deadly: string[] = []
+  if (facts.fatal !== null) deadly.push(facts.fatal)
+  if (facts.loopAgeMs > limits.maxLoopAgeMs)
+    deadly.push(`the loop stands still for ${Math.round(facts.loopAgeMs)} ms`)
+  const problems = [...deadly]
+  if (!facts.hasStarted) problems.push('start checks have not passed yet')
+  if (facts.isClosing) problems.push('shutting down')
+  if (facts.hasStarted && !facts.isAssigned) problems.push('no assignment from the consumer group yet')
+  for (const sink of facts.sinks) {
+    if (sink.isRequired && sink.failingForMs > limits.maxSinkFailureMs) {
+      problems.push(`required sink ${sink.name} fails for ${Math.round(sink.failingForMs / 1000)} s`)
+    }
+  }
+  return { isAlive: deadly.length === 0, isReady: problems.length === 0, problems }
+}

@@ -1,0 +1,286 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { WorkerCounters } from './counters.ts'
+
+/** One assigned partition as the source sees it. */
+export interface PartitionFigures {
+  readonly partition: number
+  /** Records between the position and the end of the partition. */
+  readonly lagRecords: number
+  /** Age of the newest record that was read, where there is something left to read; 0 = read to the end. */
+  readonly lagSeconds: number
+  /** Age of the oldest record that is not settled; 0 = everything is. */
+  readonly watermarkAgeSeconds: number
+}
+
+/** What stands at the moment: read when `/metrics` is asked. */
+export interface WorkerFigures {
+  readonly partitions: readonly PartitionFigures[]
+  readonly openTraces: number
+  readonly openBytes: number
+  readonly slabBytes: number
+  readonly undeliveredBytes: number
+  readonly batchesInFlight: number
+  readonly deadLetterQueueRecords: number
+  readonly deadLetterQueueBytes: number
+  /** Queued bytes by best-effort sink. */
+  readonly sinkQueueBytes: Readonly<Record<string, number>>
+  /** Reasons for which the source is paused now. */
+  readonly pausedReasons: readonly string[]
+  readonly isReady: boolean
+}
+
+export const PAUSE_REASONS = ['undelivered'] as const
+
+export interface WorkerMetricsOptions {
+  readonly counters: WorkerCounters
+  readonly figures: () => WorkerFigures
+  /** Names of all sinks, so that each has its series from the start. */
+  readonly sinks: readonly string[]
+  /** Process metrics (CPU, RSS, event loop) beside ours. Default true. */
+  readonly processMetrics?: boolean
+}
+
+/** What delivery reports as it happens. */
+export interface DeliveryMetrics {
+  observeWrite(sink: string, seconds: number, rows: number): void
+  countError(sink: string, code: string): void
+  countLost(sink: string, records: number): void
+  countRefused(sink: string, records: number): void
+}
+
+/** `sidereal_*` metrics of a worker in Prometheus form. Every series that has a closed set of labels is there from the start, at zero. */
+export class WorkerMetrics implements DeliveryMetrics {
+  readonly registry = new Registry()
+  readonly #writeSeconds: Histogram<'sink'>
+  readonly #rows: Counter<'sink'>
+  readonly #errors: Counter<'sink' | 'code'>
+  readonly #lost: Counter<'sink'>
+  readonly #refused: Counter<'sink'>
+
+  constructor(options: WorkerMetricsOptions) {
+    const { counters, sinks } = options
+    if (options.processMetrics ?? true) collectDefaultMetrics({ register: this.registry })
+
+    this.#count(
+      'sidereal_records_consumed_total',
+      'Records taken from the input topic.',
+      () => counters.recordsConsumed,
+    )
+    this.#count(
+      'sidereal_record_bytes_consumed_total',
+      'Bytes of those records.',
+      () => counters.recordBytesConsumed,
+    )
+    this.#count(
+      'sidereal_records_skipped_total',
+      'Records that were settled before.',
+      () => counters.recordsSkipped,
+    )
+    this.#count(
+      'sidereal_records_out_of_order_total',
+      'Records whose append time was behind the stream time.',
+      () => counters.recordsOutOfOrder,
+    )
+    this.#countBy('sidereal_rows_consumed_total', 'Spans and node logs in those records.', 'kind', () => ({
+      spans: counters.spansConsumed,
+      log: counters.logsConsumed,
+    }))
+    this.#countBy(
+      'sidereal_fragments_closed_total',
+      'Fragments by reason.',
+      'reason',
+      () => counters.fragmentsClosed,
+    )
+    this.#countBy(
+      'sidereal_fragments_settled_total',
+      'Fragments stored, by reason.',
+      'reason',
+      () => counters.fragmentsSettled,
+    )
+    this.#count(
+      'sidereal_fragments_dropped_total',
+      'Fragments given up because their partition went to another worker.',
+      () => counters.fragmentsDropped,
+    )
+    this.#count(
+      'sidereal_records_settled_total',
+      'Records stored or dead-lettered.',
+      () => counters.recordsSettled,
+    )
+    this.#count('sidereal_rows_settled_total', 'Spans and node logs stored.', () => counters.rowsSettled)
+    this.#count('sidereal_batches_total', 'Batches delivered to all required sinks.', () => counters.batches)
+    this.#countBy(
+      'sidereal_dead_letters_total',
+      'Dead letters by reason.',
+      'reason',
+      () => counters.deadLetters,
+    )
+    this.#count(
+      'sidereal_dead_letter_values_omitted_total',
+      'Dead letters whose value was over the limit of the dead-letter topic and was left out.',
+      () => counters.deadLetterValuesOmitted,
+    )
+    this.#count(
+      'sidereal_schema_waits_total',
+      'Times a partition waited for a schema.',
+      () => counters.schemaWaits,
+    )
+
+    const figures = options.figures
+    const gauge = (name: string, help: string, read: (now: WorkerFigures) => number): void => {
+      const metric: Gauge = new Gauge({
+        name,
+        help,
+        registers: [this.registry],
+        collect: () => metric.set(read(figures())),
+      })
+    }
+    gauge('sidereal_assigned_partitions', 'Partitions of this worker.', (now) => now.partitions.length)
+    gauge('sidereal_open_traces', 'Traces that are being assembled.', (now) => now.openTraces)
+    gauge('sidereal_open_bytes', 'Bytes that open traces hold.', (now) => now.openBytes)
+    gauge('sidereal_slab_bytes', 'Memory allocated for record bytes.', (now) => now.slabBytes)
+    gauge(
+      'sidereal_undelivered_bytes',
+      'Bytes of closed fragments not yet settled.',
+      (now) => now.undeliveredBytes,
+    )
+    gauge('sidereal_batches_in_flight', 'Batches on their way to the sinks.', (now) => now.batchesInFlight)
+    gauge(
+      'sidereal_dead_letter_queue_records',
+      'Dead letters not yet acknowledged.',
+      (now) => now.deadLetterQueueRecords,
+    )
+    gauge('sidereal_dead_letter_queue_bytes', 'Bytes of those.', (now) => now.deadLetterQueueBytes)
+    gauge('sidereal_ready', '1 = the worker is ready.', (now) => (now.isReady ? 1 : 0))
+    gauge('sidereal_lag_seconds_max', 'Highest lag of the assigned partitions.', (now) =>
+      now.partitions.reduce((most, p) => Math.max(most, p.lagSeconds), 0),
+    )
+    gauge('sidereal_watermark_age_seconds_max', 'Age of the oldest record that is not settled.', (now) =>
+      now.partitions.reduce((most, p) => Math.max(most, p.watermarkAgeSeconds), 0),
+    )
+    this.#perPartition(
+      'sidereal_lag_seconds',
+      'Age of the newest record read, while more waits.',
+      figures,
+      (p) => p.lagSeconds,
+    )
+    this.#perPartition('sidereal_lag_records', 'Records not yet read.', figures, (p) => p.lagRecords)
+    this.#perPartition(
+      'sidereal_watermark_age_seconds',
+      'Age of the oldest record that is not settled.',
+      figures,
+      (p) => p.watermarkAgeSeconds,
+    )
+    const paused: Gauge<'reason'> = new Gauge({
+      name: 'sidereal_paused',
+      help: '1 = reading is paused for this reason.',
+      labelNames: ['reason'],
+      registers: [this.registry],
+      collect: () => {
+        paused.reset()
+        for (const reason of PAUSE_REASONS) paused.set({ reason }, 0)
+        for (const reason of figures().pausedReasons) paused.set({ reason }, 1)
+      },
+    })
+    const queues: Gauge<'sink'> = new Gauge({
+      name: 'sidereal_sink_queue_bytes',
+      help: 'Bytes in the queue of a best-effort sink.',
+      labelNames: ['sink'],
+      registers: [this.registry],
+      collect: () => {
+        queues.reset()
+        for (const sink of sinks) queues.set({ sink }, figures().sinkQueueBytes[sink] ?? 0)
+      },
+    })
+
+    const registers = [this.registry]
+    this.#writeSeconds = new Histogram({
+      name: 'sidereal_sink_write_seconds',
+      help: 'Duration of one acknowledged write.',
+      labelNames: ['sink'],
+      buckets: [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30],
+      registers,
+    })
+    const bySink = (name: string, help: string): Counter<'sink'> => {
+      const metric = new Counter({ name, help, labelNames: ['sink'] as const, registers })
+      for (const sink of sinks) metric.inc({ sink }, 0)
+      return metric
+    }
+    this.#rows = bySink('sidereal_sink_rows_total', 'Spans and node logs acknowledged by a sink.')
+    this.#lost = bySink('sidereal_sink_lost_records_total', 'Records that a best-effort sink did not get.')
+    this.#refused = bySink(
+      'sidereal_sink_refused_records_total',
+      'Records refused by a sink for their content.',
+    )
+    this.#errors = new Counter({
+      name: 'sidereal_sink_errors_total',
+      help: 'Failed attempts by error code.',
+      labelNames: ['sink', 'code'],
+      registers,
+    })
+    for (const sink of sinks) {
+      this.#writeSeconds.zero({ sink })
+      this.#errors.inc({ sink, code: 'none' }, 0)
+    }
+  }
+
+  observeWrite(sink: string, seconds: number, rows: number): void {
+    this.#writeSeconds.observe({ sink }, seconds)
+    this.#rows.inc({ sink }, rows)
+  }
+
+  countError(sink: string, code: string): void {
+    this.#errors.inc({ sink, code })
+  }
+
+  countLost(sink: string, records: number): void {
+    this.#lost.inc({ sink }, records)
+  }
+
+  countRefused(sink: string, records: number): void {
+    this.#refused.inc({ sink }, records)
+  }
+
+  #count(name: string, help: string, read: () => number): void {
+    const metric: Counter = new Counter({
+      name,
+      help,
+      registers: [this.registry],
+      collect: () => {
+        metric.reset()
+        metric.inc(read())
+      },
+    })
+  }
+
+  #countBy(name: string, help: string, label: string, read: () => Readonly<Record<string, number>>): void {
+    const metric: Counter = new Counter({
+      name,
+      help,
+      labelNames: [label],
+      registers: [this.registry],
+      collect: () => {
+        metric.reset()
+        for (const [key, value] of Object.entries(read())) metric.inc({ [label]: key }, value)
+      },
+    })
+  }
+
+  #perPartition(
+    name: string,
+    help: string,
+    figures: () => WorkerFigures,
+    read: (partition: PartitionFigures) => number,
+  ): void {
+    const metric: Gauge<'partition'> = new Gauge({
+      name,
+      help,
+      labelNames: ['partition'],
+      registers: [this.registry],
+      collect: () => {
+        metric.reset()
+        for (const p of figures().partitions) metric.set({ partition: p.partition }, read(p))
+      },
+    })
+  }
+}

@@ -1,0 +1,180 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Kafka, logLevel } from 'kafkajs'
+import { kafkaLibraries, silent } from './downloads.ts'
+import { freePorts } from './free-ports.ts'
+import type { LocalServer, LocalServerOptions } from './local-server.ts'
+import type { ProcessIdentity } from './process-identity.ts'
+import { ServerProcess } from './server-process.ts'
+import { requireJava, runTool } from './tools.ts'
+
+const READY_TIMEOUT_MS = 120_000
+const PORTS_PER_BROKER = 2
+// Any 16 bytes in URL-safe base64: brokers of one cluster agree on it, and nobody else reads it.
+const CLUSTER_ID = 'c2lkZXJlYWwtbG9jYWwtMQ'
+const JVM_OPTIONS = ['-Xms256m', '-Xmx512m', '-XX:+UseSerialGC', '-Djava.awt.headless=true']
+
+export interface KafkaServerOptions extends LocalServerOptions {
+  /** 1, or 3 for tests that lose one. Default 1. */
+  brokers?: 1 | 3
+}
+
+/** Apache Kafka in KRaft mode; each broker is a controller too and has a process of its own. */
+export class KafkaServer implements LocalServer {
+  readonly name = 'Kafka'
+  readonly #options: KafkaServerOptions
+  readonly #brokerCount: number
+  #ports: readonly number[] = []
+  #brokers: ServerProcess[] = []
+
+  constructor(options: KafkaServerOptions) {
+    this.#options = options
+    this.#brokerCount = options.brokers ?? 1
+  }
+
+  /** `host:port`, comma-separated. */
+  get address(): string {
+    return this.#nodes()
+      .map((node) => `127.0.0.1:${this.#brokerPort(node)}`)
+      .join(',')
+  }
+
+  get ports(): readonly number[] {
+    return this.#ports
+  }
+
+  get processes(): readonly ProcessIdentity[] {
+    return this.#brokers.flatMap((broker) => broker.identity ?? [])
+  }
+
+  /** One process a broker, in the order of `address`; for tests that end one (`kill`) and bring it back (`start`). */
+  get brokers(): readonly ServerProcess[] {
+    return this.#brokers
+  }
+
+  async start(): Promise<void> {
+    await requireJava()
+    const libraries = await kafkaLibraries(this.#options.onProgress ?? silent)
+    this.#ports = this.#options.ports ?? (await freePorts(this.#brokerCount * PORTS_PER_BROKER))
+    this.#brokers = await Promise.all(
+      this.#nodes().map((node) => this.#startBroker(node, join(libraries, '*'))),
+    )
+  }
+
+  async ready(): Promise<void> {
+    await Promise.all(
+      this.#brokers.map((broker) => broker.waitUntil(() => this.#isComplete(), READY_TIMEOUT_MS)),
+    )
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#brokers.map((broker) => broker.close()))
+  }
+
+  async #startBroker(node: number, classPath: string): Promise<ServerProcess> {
+    const folder = join(this.#options.dataFolder, `broker-${node}`)
+    mkdirSync(folder, { recursive: true })
+    const properties = join(folder, 'server.properties')
+    const logging = join(folder, 'log4j2.properties')
+    writeFileSync(properties, this.#properties(node, join(folder, 'data')))
+    writeFileSync(logging, LOGGING)
+    const java = [...JVM_OPTIONS, `-Dlog4j2.configurationFile=${logging}`, '-cp', classPath]
+    if (!existsSync(join(folder, 'data', 'meta.properties'))) {
+      await runTool('java', [
+        ...java,
+        'kafka.tools.StorageTool',
+        'format',
+        '-t',
+        CLUSTER_ID,
+        '-c',
+        properties,
+      ])
+    }
+    const broker = new ServerProcess({
+      name: this.#brokerCount === 1 ? 'Kafka' : `Kafka broker ${node}`,
+      command: 'java',
+      args: [...java, 'kafka.Kafka', properties],
+      logFile: join(this.#options.logFolder, this.#brokerCount === 1 ? 'kafka.log' : `kafka-${node}.log`),
+      outlives: this.#options.outlives ?? false,
+      onCrash: this.#options.onCrash,
+    })
+    broker.start()
+    return broker
+  }
+
+  async #isComplete(): Promise<boolean> {
+    const kafka = new Kafka({
+      brokers: this.address.split(','),
+      clientId: 'sidereal-local',
+      logLevel: logLevel.NOTHING,
+      connectionTimeout: 1_000,
+      retry: { retries: 0 },
+    })
+    const admin = kafka.admin()
+    try {
+      await admin.connect()
+      return (await admin.describeCluster()).brokers.length === this.#brokerCount
+    } catch {
+      return false
+    } finally {
+      await admin.disconnect()
+    }
+  }
+
+  #nodes(): number[] {
+    return Array.from({ length: this.#brokerCount }, (_, index) => index + 1)
+  }
+
+  #brokerPort(node: number): number | undefined {
+    return this.#ports[(node - 1) * PORTS_PER_BROKER]
+  }
+
+  #controllerPort(node: number): number | undefined {
+    return this.#ports[(node - 1) * PORTS_PER_BROKER + 1]
+  }
+
+  #properties(node: number, dataFolder: string): string {
+    const replicas = this.#brokerCount
+    const inSync = Math.ceil((replicas + 1) / 2)
+    const broker = `127.0.0.1:${this.#brokerPort(node)}`
+    const voters = this.#nodes().map((id) => `${id}@127.0.0.1:${this.#controllerPort(id)}`)
+    const lines = [
+      'process.roles=broker,controller',
+      `node.id=${node}`,
+      `controller.quorum.voters=${voters.join(',')}`,
+      `listeners=PLAINTEXT://${broker},CONTROLLER://127.0.0.1:${this.#controllerPort(node)}`,
+      `advertised.listeners=PLAINTEXT://${broker}`,
+      'controller.listener.names=CONTROLLER',
+      `log.dirs=${dataFolder}`,
+      'auto.create.topics.enable=false',
+      `default.replication.factor=${replicas}`,
+      `min.insync.replicas=${inSync}`,
+      // Small, since each partition costs files and time at start; many only help many groups.
+      'offsets.topic.num.partitions=4',
+      `offsets.topic.replication.factor=${replicas}`,
+      'transaction.state.log.num.partitions=2',
+      `transaction.state.log.replication.factor=${replicas}`,
+      `transaction.state.log.min.isr=${inSync}`,
+      'share.coordinator.state.topic.num.partitions=1',
+      `share.coordinator.state.topic.replication.factor=${replicas}`,
+      'share.coordinator.state.topic.min.isr=1',
+      // A group of one member need not wait 3 s for others.
+      'group.initial.rebalance.delay.ms=0',
+      'num.network.threads=2',
+      'num.io.threads=4',
+      'log.cleaner.dedupe.buffer.size=16777216',
+    ]
+    return `${lines.join('\n')}\n`
+  }
+}
+
+const LOGGING = `status = error
+appender.out.type = Console
+appender.out.name = out
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = %d{ISO8601} %p %c{1} %m%n
+rootLogger.level = warn
+rootLogger.appenderRef.out.ref = out
+logger.server.name = kafka.server.KafkaRaftServer
+logger.server.level = info
+`

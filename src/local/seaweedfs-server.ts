@@ -1,0 +1,127 @@
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { silent, weedProgram } from './downloads.ts'
+import { freePorts } from './free-ports.ts'
+import type { LocalServer, LocalServerOptions } from './local-server.ts'
+import type { ProcessIdentity } from './process-identity.ts'
+import { ServerProcess } from './server-process.ts'
+
+const READY_TIMEOUT_MS = 60_000
+const PROBE_TIMEOUT_MS = 2_000
+const PORT_COUNT = 8
+
+/** Credentials of the local S3. They guard nothing: the server listens on 127.0.0.1 alone. */
+export const LOCAL_S3_CREDENTIALS = { accessKeyId: 'sidereal', secretAccessKey: 'sidereal-local' } as const
+
+/** S3 API by SeaweedFS: master, volume, filer and S3 gateway in one process. Buckets are made by `setup`. */
+export class SeaweedFsServer implements LocalServer {
+  readonly name = 'SeaweedFS'
+  readonly #options: LocalServerOptions
+  #ports: readonly number[] = []
+  #process: ServerProcess | undefined
+
+  constructor(options: LocalServerOptions) {
+    this.#options = options
+  }
+
+  /** URL of the S3 endpoint; buckets by path. */
+  get address(): string {
+    return `http://127.0.0.1:${this.#ports[0]}`
+  }
+
+  get ports(): readonly number[] {
+    return this.#ports
+  }
+
+  get processes(): readonly ProcessIdentity[] {
+    const identity = this.#process?.identity
+    return identity === undefined ? [] : [identity]
+  }
+
+  /** The server's process, for tests that end it (`kill`) and bring it back (`start`). */
+  get process(): ServerProcess | undefined {
+    return this.#process
+  }
+
+  async start(): Promise<void> {
+    const program = await weedProgram(this.#options.onProgress ?? silent)
+    this.#ports = this.#options.ports ?? (await freePorts(PORT_COUNT))
+    const { dataFolder } = this.#options
+    const data = join(dataFolder, 'data')
+    mkdirSync(data, { recursive: true })
+    const identities = join(dataFolder, 's3.json')
+    writeFileSync(identities, IDENTITIES, { mode: 0o600 })
+    const [s3, s3Grpc, master, masterGrpc, volume, volumeGrpc, filer, filerGrpc] = this.#ports
+    this.#process = new ServerProcess({
+      name: 'SeaweedFS',
+      command: program,
+      args: [
+        '-logtostderr=true',
+        'server',
+        `-dir=${data}`,
+        '-ip=127.0.0.1',
+        '-ip.bind=127.0.0.1',
+        `-master.port=${master}`,
+        `-master.port.grpc=${masterGrpc}`,
+        '-master.volumeSizeLimitMB=256',
+        `-volume.port=${volume}`,
+        `-volume.port.grpc=${volumeGrpc}`,
+        '-volume.max=100',
+        '-volume.minFreeSpace=0',
+        '-filer',
+        `-filer.port=${filer}`,
+        `-filer.port.grpc=${filerGrpc}`,
+        // Relative to its folder: a socket's path may be 107 bytes long at most.
+        '-filer.localSocket=filer.sock',
+        '-s3',
+        `-s3.port=${s3}`,
+        `-s3.port.grpc=${s3Grpc}`,
+        '-s3.port.iceberg=0',
+        '-s3.port.lance=0',
+        '-s3.localSocket=s3.sock',
+        `-s3.config=${identities}`,
+      ],
+      cwd: dataFolder,
+      logFile: join(this.#options.logFolder, 'seaweedfs.log'),
+      outlives: this.#options.outlives ?? false,
+      onCrash: this.#options.onCrash,
+    })
+    this.#process.start()
+  }
+
+  async ready(): Promise<void> {
+    await this.#process?.waitUntil(() => this.#canStore(), READY_TIMEOUT_MS)
+  }
+
+  async close(): Promise<void> {
+    await this.#process?.close()
+  }
+
+  /** The gateway answers before a volume can take a file: ask the master for a place, and the gateway for any answer. */
+  async #canStore(): Promise<boolean> {
+    try {
+      const place = await fetch(`http://127.0.0.1:${this.#ports[2]}/dir/assign`, {
+        signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
+      })
+      const assigned: unknown = await place.json()
+      if (typeof assigned !== 'object' || assigned === null || !('fid' in assigned)) return false
+      const gateway = await fetch(this.address, { signal: AbortSignal.timeout(PROBE_TIMEOUT_MS) })
+      await gateway.arrayBuffer()
+      return gateway.status < 500
+    } catch {
+      return false
+    }
+  }
+}
+
+const IDENTITIES = JSON.stringify({
+  identities: [
+    {
+      name: 'sidereal',
+      credentials: [
+        { accessKey: LOCAL_S3_CREDENTIALS.accessKeyId, secretKey: LOCAL_S3_CREDENTIALS.secretAccessKey },
+      ],
+      actions: ['Admin', 'Read', 'List', 'Tagging', 'Write'],
+    },
+  ],
+})

@@ -274,12 +274,12 @@ export const configSchema = z.object({
     host: key('METRICS_HOST', '127.0.0.1', text, 'Address to listen on. `0.0.0.0` opens it to the network.'),
     port: key('METRICS_PORT', '9464', tcpPort, 'Port; 0 = any free one.'),
   }),
-  log: group('Log', 'JSON lines on standard error.', {
+  log: group('Log', 'JSON lines on standard output.', {
     level: key(
       'LOG_LEVEL',
       'info',
-      oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
-      '`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`.',
+      oneOf('debug', 'info', 'warn', 'error', 'silent'),
+      '`debug`, `info`, `warn`, `error` or `silent`.',
     ),
   }),
 })

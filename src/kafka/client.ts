@@ -1,7 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { connect as connectTcp, isIP } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
-import { type ISocketFactory, Kafka, type KafkaConfig, logLevel, type RetryOptions } from 'kafkajs'
+import {
+  type ISocketFactory,
+  Kafka,
+  type KafkaConfig,
+  logLevel,
+  type RetryOptions,
+  type SASLOptions,
+} from 'kafkajs'
 import { SiderealError } from '../model/errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { registerCodecs } from './codecs.ts'
@@ -79,7 +86,7 @@ export function createKafka(connection: KafkaConnection, options: KafkaClientOpt
   }
   const ssl = tlsOptions(connection.tls)
   if (ssl !== undefined) config.ssl = ssl
-  if (connection.sasl !== undefined) config.sasl = connection.sasl
+  if (connection.sasl !== undefined) config.sasl = saslOptions(connection.sasl)
   return new Kafka(config)
 }
 
@@ -91,6 +98,13 @@ const socketFactory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
   socket.setNoDelay(true)
   socket.setKeepAlive(true, 30_000)
   return socket
+}
+
+/** kafkajs wants a union of one literal mechanism each. */
+function saslOptions({ mechanism, username, password }: KafkaSasl): SASLOptions {
+  if (mechanism === 'plain') return { mechanism, username, password }
+  if (mechanism === 'scram-sha-256') return { mechanism, username, password }
+  return { mechanism, username, password }
 }
 
 function tlsOptions(tls: boolean | KafkaTls | undefined): ConnectionOptions | boolean | undefined {

@@ -1,19 +1,22 @@
 import { promisify } from 'node:util'
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
-import { CompressionCodecs, CompressionTypes } from 'kafkajs'
+import kafkajs, { type CompressionTypes } from 'kafkajs'
 import { compressFrame, decompressFrame } from 'lz4-napi'
 import { decodeSnappy, encodeSnappy } from './snappy-framing.ts'
+
+// Node finds no named exports here: kafkajs is CommonJS and builds them at run time.
+const { CompressionCodecs: codecs, CompressionTypes: types } = kafkajs
 
 /** What a producer may be told to use. */
 export const COMPRESSIONS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
 export type Compression = (typeof COMPRESSIONS)[number]
 
 const TYPES: Record<Compression, CompressionTypes> = {
-  none: CompressionTypes.None,
-  gzip: CompressionTypes.GZIP,
-  snappy: CompressionTypes.Snappy,
-  lz4: CompressionTypes.LZ4,
-  zstd: CompressionTypes.ZSTD,
+  none: types.None,
+  gzip: types.GZIP,
+  snappy: types.Snappy,
+  lz4: types.LZ4,
+  zstd: types.ZSTD,
 }
 
 /** kafkajs's number for a codec. */
@@ -64,16 +67,16 @@ export async function decodeZstd(input: Buffer): Promise<Buffer> {
  * change its codec at any time, so all are registered before the first connection. Calling it again changes nothing.
  */
 export function registerCodecs(): void {
-  CompressionCodecs[CompressionTypes.Snappy] = () => ({
+  codecs[types.Snappy] = () => ({
     compress: (encoded: Encoded) => encodeSnappy(encoded.buffer),
     decompress: (input: Buffer) => decodeSnappy(input, MAX_UNPACKED_BYTES),
   })
-  CompressionCodecs[CompressionTypes.LZ4] = () => ({
+  codecs[types.LZ4] = () => ({
     // The Java client refuses frames whose blocks depend on one another; this library writes independent ones.
     compress: (encoded: Encoded) => compressFrame(encoded.buffer),
     decompress: (input: Buffer) => decompressFrame(input),
   })
-  CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+  codecs[types.ZSTD] = () => ({
     // Level 1: half the CPU of the default for a few per cent of size.
     compress: (encoded: Encoded) =>
       compressZstd(encoded.buffer, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }),

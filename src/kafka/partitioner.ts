@@ -1,4 +1,4 @@
-import { type ICustomPartitioner, KafkaJSMetadataNotLoaded, type PartitionerArgs } from 'kafkajs'
+import type { ICustomPartitioner, PartitionerArgs } from 'kafkajs'
 
 const SEED = 0x9747b28c
 const M = 0x5bd1e995
@@ -48,7 +48,7 @@ export const createPartitioner: ICustomPartitioner = () => {
     if (message.partition !== undefined && message.partition !== null) {
       const wanted = message.partition
       if (!partitionMetadata.some(({ partitionId }) => partitionId === wanted)) {
-        throw new KafkaJSMetadataNotLoaded(`partition ${wanted} of ${topic} is not in the metadata yet`)
+        throw new UnknownPartition(`partition ${wanted} of ${topic} is not in the metadata yet`)
       }
       return wanted
     }
@@ -58,4 +58,10 @@ export const createPartitioner: ICustomPartitioner = () => {
     }
     return partitionFor(typeof message.key === 'string' ? Buffer.from(message.key) : message.key, count)
   }
+}
+
+/** kafkajs goes by the name: this one makes it refresh its metadata, and retry. */
+class UnknownPartition extends Error {
+  override readonly name = 'KafkaJSMetadataNotLoaded'
+  readonly retriable = true
 }

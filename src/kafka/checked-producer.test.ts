@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import type { Admin, Message, Producer, ProducerRecord, RecordMetadata } from 'kafkajs'
+import { silentLogger } from '../telemetry/logger.ts'
+import { CheckedProducer, type CheckedProducerOptions } from './checked-producer.ts'
+import { partitionFor } from './partitioner.ts'
+import type { KafkaClients } from './producer-connection.ts'
+
+/**
+ * FAKE of kafkajs, for faults that a real broker cannot be made to show: a `send` that resolves although partitions
+ * were never sent, and one that rejects although they were. It keeps a log for each partition.
+ */
+class FakeKafka implements KafkaClients {
+  readonly logs = new Map<number, string[]>()
+  readonly requests: Message[][] = []
+  readonly inFlight = new Map<number, number>()
+  maxInFlight = 0
+  /** What becomes of each partition of a request, and whether the reply is lost. */
+  behave: (request: number, partition: number) => 'written' | 'dropped' = () => 'written'
+  fail: (request: number, messages: readonly Message[]) => { error: Error; isWritten: boolean } | undefined =
+    () => undefined
+  readonly #partitions: number
+
+  constructor(partitions: number) {
+    this.#partitions = partitions
+  }
+
+  producer(): Producer {
+    const send = (record: ProducerRecord) => this.#send(record)
+    return { connect: async () => undefined, disconnect: async () => undefined, send } as unknown as Producer
+  }
+
+  admin(): Admin {
+    const partitions = Array.from({ length: this.#partitions }, (_, partitionId) => ({
+      partitionId,
+      leader: 1,
+    }))
+    const fetchTopicMetadata = async ({ topics }: { topics: string[] }) => ({
+      topics: topics.map((name) => ({ name, partitions })),
+    })
+    return {
+      connect: async () => undefined,
+      disconnect: async () => undefined,
+      fetchTopicMetadata,
+    } as unknown as Admin
+  }
+
+  async #send({ topic, messages }: ProducerRecord): Promise<RecordMetadata[]> {
+    const number = this.requests.push(messages)
+    const partitions = [...new Set(messages.map(({ partition }) => partition ?? -1))]
+    for (const partition of partitions) {
+      const count = (this.inFlight.get(partition) ?? 0) + 1
+      this.inFlight.set(partition, count)
+      this.maxInFlight = Math.max(this.maxInFlight, count)
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+    for (const partition of partitions) this.inFlight.set(partition, this.inFlight.get(partition)! - 1)
+    const failure = this.fail(number, messages)
+    if (failure !== undefined && !failure.isWritten) throw failure.error
+    const reply: RecordMetadata[] = []
+    for (const partition of partitions) {
+      if (this.behave(number, partition) === 'dropped') continue
+      const log = this.logs.get(partition) ?? []
+      this.logs.set(partition, log)
+      reply.push({ topicName: topic, partition, errorCode: 0, baseOffset: String(log.length) })
+      for (const message of messages) if (message.partition === partition) log.push(String(message.value))
+    }
+    if (failure !== undefined) throw failure.error
+    return reply
+  }
+}
+
+function open(kafka: KafkaClients, options: Partial<CheckedProducerOptions> = {}): CheckedProducer {
+  return new CheckedProducer({
+    kafka,
+    brokers: ['fake:1'],
+    logger: silentLogger,
+    compression: 'none',
+    retryPauseMs: 1,
+    ...options,
+  })
+}
+
+const record = (key: string, value: string) => ({ key: Buffer.from(key), value: Buffer.from(value) })
+const kafkaError = (fields: { name?: string; type?: string; retriable: boolean }) =>
+  Object.assign(new Error('fake'), { name: 'KafkaJSProtocolError', ...fields })
+
+test('a partition that the reply lacks is sent again before anything newer of it', async () => {
+  const kafka = new FakeKafka(1)
+  kafka.behave = (request) => (request === 1 ? 'dropped' : 'written')
+  await using producer = open(kafka)
+  const first = producer.send('t', [record('a', '1'), record('a', '2')])
+  await new Promise((resolve) => setTimeout(resolve, 0))
+  const second = producer.send('t', [record('a', '3')])
+  assert.deepEqual(await first, [
+    { partition: 0, offset: 0 },
+    { partition: 0, offset: 1 },
+  ])
+  assert.deepEqual(await second, [{ partition: 0, offset: 2 }])
+  assert.deepEqual(kafka.logs.get(0), ['1', '2', '3'])
+  assert.equal(producer.stats.incompleteReplies, 1)
+})
+
+test('whatever replies lack or are lost: every acknowledged record is at its offset, in order, one request a partition in flight', async () => {
+  const fate = fc.constantFrom('written', 'dropped', 'rejected', 'reply lost')
+  const sends = fc.array(fc.array(fc.integer({ min: 0, max: 5 }), { minLength: 1, maxLength: 6 }), {
+    minLength: 1,
+    maxLength: 12,
+  })
+  await fc.assert(
+    fc.asyncProperty(sends, fc.array(fate, { maxLength: 12 }), async (keys, fates) => {
+      const kafka = new FakeKafka(3)
+      kafka.behave = (request, partition) =>
+        fates[request - 1] === 'dropped' && partition !== 0 ? 'dropped' : 'written'
+      kafka.fail = (request) => {
+        const wanted = fates[request - 1]
+        if (wanted !== 'rejected' && wanted !== 'reply lost') return undefined
+        return {
+          error: kafkaError({ name: 'KafkaJSConnectionClosedError', retriable: true }),
+          isWritten: wanted === 'reply lost',
+        }
+      }
+      const producer = open(kafka, { maxRequestRecords: 4 })
+      let number = 0
+      const batches = keys.map((batch) => batch.map((key) => record(`key-${key}`, `${key}:${number++}`)))
+      const results = await Promise.all(batches.map((batch) => producer.send('t', batch)))
+      await producer.close()
+      const expected = new Map<number, string[]>()
+      batches.forEach((batch, i) => {
+        batch.forEach(({ key, value }, j) => {
+          const partition = partitionFor(key, 3)
+          expected.set(partition, [...(expected.get(partition) ?? []), value.toString()])
+          assert.equal(results[i]![j]!.partition, partition)
+          assert.equal(kafka.logs.get(partition)![results[i]![j]!.offset], value.toString())
+        })
+      })
+      for (const [partition, values] of expected)
+        assert.deepEqual([...new Set(kafka.logs.get(partition))], values)
+      assert.equal(kafka.maxInFlight, 1)
+    }),
+    { numRuns: 40 },
+  )
+})
+
+test('a record over the limit fails alone; its neighbours arrive', async () => {
+  const kafka = new FakeKafka(1)
+  kafka.fail = (_request, messages) =>
+    messages.some(({ value }) => String(value) === 'big')
+      ? { error: kafkaError({ type: 'MESSAGE_TOO_LARGE', retriable: false }), isWritten: false }
+      : undefined
+  await using producer = open(kafka)
+  const results = await Promise.allSettled(
+    ['1', 'big', '3'].map((value) => producer.send('t', [record('a', value)])),
+  )
+  assert.deepEqual(kafka.logs.get(0), ['1', '3'])
+  assert.deepEqual(
+    results.map(({ status }) => status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+  )
+  assert.deepEqual(
+    results[1]?.status === 'rejected' && [results[1].reason.code, results[1].reason.retryable],
+    ['SIDEREAL_RECORD_TOO_LARGE', false],
+  )
+})
+
+test('when its time is up a send rejects as retryable and is not sent later', async () => {
+  const kafka = new FakeKafka(1)
+  let isAway = true
+  kafka.fail = () =>
+    isAway
+      ? { error: kafkaError({ name: 'KafkaJSConnectionError', retriable: true }), isWritten: false }
+      : undefined
+  await using producer = open(kafka, { sendTimeoutMs: 50 })
+  await assert.rejects(producer.send('t', [record('a', 'late')]), {
+    code: 'SIDEREAL_KAFKA_UNAVAILABLE',
+    retryable: true,
+  })
+  isAway = false
+  await producer.send('t', [record('a', 'next')], { timeoutMs: 30_000 })
+  assert.deepEqual(kafka.logs.get(0), ['next'])
+})
+
+test('requests stay within their limits of records and bytes', async () => {
+  const kafka = new FakeKafka(2)
+  await using producer = open(kafka, { maxRequestRecords: 10, maxBatchBytes: 500 })
+  await Promise.all(
+    Array.from({ length: 200 }, (_, i) => producer.send('t', [record(`k${i}`, 'x'.repeat(60))])),
+  )
+  for (const messages of kafka.requests) {
+    assert.ok(messages.length <= 10)
+    for (const partition of [0, 1])
+      assert.ok(messages.filter((message) => message.partition === partition).length <= 4)
+  }
+})

@@ -1,0 +1,92 @@
+import { SiderealError } from '../model/errors.ts'
+
+/** What is wrong, by what a caller can do about it. */
+export type KafkaFault = 'too-large' | 'topic' | 'refused' | 'authentication' | 'unavailable'
+
+const UNAVAILABLE_NAMES = new Set([
+  'KafkaJSConnectionError',
+  'KafkaJSConnectionClosedError',
+  'KafkaJSRequestTimeoutError',
+  'KafkaJSBrokerNotFound',
+  'KafkaJSNoBrokerAvailableError',
+  'KafkaJSLockTimeout',
+  'KafkaJSMetadataNotLoaded',
+  'KafkaJSTopicMetadataNotLoaded',
+])
+
+interface KafkaErrorLike {
+  readonly name?: unknown
+  readonly message?: unknown
+  readonly type?: unknown
+  readonly retriable?: unknown
+  readonly cause?: unknown
+}
+
+/** The error at the bottom: kafkajs wraps what it gave up on. */
+export function rootKafkaError(error: unknown): KafkaErrorLike {
+  let current = error
+  for (let depth = 0; depth < 8; depth++) {
+    if (typeof current !== 'object' || current === null) break
+    const cause = (current as KafkaErrorLike).cause
+    if (typeof cause !== 'object' || cause === null) break
+    current = cause
+  }
+  return typeof current === 'object' && current !== null ? current : { message: String(current) }
+}
+
+export function kafkaFault(error: unknown): KafkaFault {
+  const { name, type, retriable } = rootKafkaError(error)
+  if (type === 'MESSAGE_TOO_LARGE' || type === 'RECORD_LIST_TOO_LARGE') return 'too-large'
+  if (type === 'UNKNOWN_TOPIC_OR_PARTITION' || type === 'INVALID_TOPIC_EXCEPTION') return 'topic'
+  if (name === 'KafkaJSSASLAuthenticationError') return 'authentication'
+  if (typeof name === 'string' && UNAVAILABLE_NAMES.has(name)) return 'unavailable'
+  // Protocol errors know. What kafkajs throws by mistake (a TypeError on half-loaded metadata) passes with a fresh client.
+  return type !== undefined && retriable === false ? 'refused' : 'unavailable'
+}
+
+/** The SiderealError for a failed call to Kafka, with the next step in its message. */
+export function kafkaError(
+  error: unknown,
+  where: { brokers: string; topic?: string; bytes?: number | undefined },
+): SiderealError {
+  const reason = String(rootKafkaError(error).message ?? error)
+  const { topic = 'any', brokers } = where
+  switch (kafkaFault(error)) {
+    case 'too-large':
+      return new SiderealError(
+        'SIDEREAL_RECORD_TOO_LARGE',
+        `a record of ${where.bytes ?? 'unknown'} bytes is over the limit of topic ${topic}: raise max.message.bytes of the topic, or send less in one record`,
+        { cause: error },
+      )
+    case 'topic':
+      return new SiderealError(
+        'SIDEREAL_TOPIC_INVALID',
+        `topic ${topic} does not exist at ${brokers}: create it with "sidereal setup", or check its name`,
+        {
+          cause: error,
+        },
+      )
+    case 'authentication':
+      return new SiderealError(
+        'SIDEREAL_KAFKA_UNAVAILABLE',
+        `the brokers ${brokers} refuse the credentials (${reason}): check mechanism, user name and password`,
+        {
+          cause: error,
+        },
+      )
+    case 'refused':
+      return new SiderealError(
+        'SIDEREAL_KAFKA_SEND_FAILED',
+        `topic ${topic} refuses a record (${reason}): check the rights of this client and the settings of the topic`,
+        {
+          cause: error,
+        },
+      )
+    case 'unavailable':
+      return new SiderealError(
+        'SIDEREAL_KAFKA_UNAVAILABLE',
+        `no answer from Kafka at ${brokers} for topic ${topic} (${reason}): check that the brokers run and can be reached from here`,
+        { cause: error, retryable: true },
+      )
+  }
+}

@@ -68,6 +68,8 @@ export class SeaweedFsServer implements LocalServer {
         `-volume.port.grpc=${volumeGrpc}`,
         '-volume.max=100',
         '-volume.minFreeSpace=0',
+        // Otherwise it goes on for 10 s after being told to stop, for clients that still ask it.
+        '-volume.preStopSeconds=0',
         '-filer',
         `-filer.port=${filer}`,
         `-filer.port.grpc=${filerGrpc}`,

@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto'
+import { after } from 'node:test'
+import { CreateBucketCommand, HeadBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { Kafka, logLevel } from 'kafkajs'
+import type { TestServers } from './servers.ts'
+
+/** A name that no other test, file or run has: for topics, groups, client ids, prefixes. Letters, digits and `-` only. */
+export function freshName(what: string): string {
+  return `${what}-${randomBytes(6).toString('hex')}`
+}
+
+export interface FreshTopicOptions {
+  partitions?: number
+  /** Topic configuration beside `message.timestamp.type=LogAppendTime`. */
+  config?: Record<string, string>
+}
+
+/** Makes a topic as `setup` would and gives its name. */
+export async function freshTopic(servers: TestServers, options: FreshTopicOptions = {}): Promise<string> {
+  const topic = freshName('topic')
+  const config = {
+    'message.timestamp.type': 'LogAppendTime',
+    'max.message.bytes': '8388608',
+    ...options.config,
+  }
+  const kafka = new Kafka({ brokers: servers.brokers, clientId: 'sidereal-test', logLevel: logLevel.NOTHING })
+  const admin = kafka.admin()
+  await admin.connect()
+  try {
+    await admin.createTopics({
+      waitForLeaders: true,
+      topics: [
+        {
+          topic,
+          numPartitions: options.partitions ?? 3,
+          replicationFactor: 1,
+          configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
+        },
+      ],
+    })
+  } finally {
+    await admin.disconnect()
+  }
+  return topic
+}
+
+/** Makes an empty ClickHouse database, dropped at the end of the test file, and gives its name. */
+export async function freshDatabase(servers: TestServers): Promise<string> {
+  const database = freshName('test').replaceAll('-', '_')
+  await runStatement(servers, `CREATE DATABASE ${database}`)
+  after(() => runStatement(servers, `DROP DATABASE IF EXISTS ${database} SYNC`))
+  return database
+}
+
+/** Gives an object store URL with a prefix of its own in a bucket that exists. */
+export async function freshObjectStore(servers: TestServers): Promise<string> {
+  const store = new URL(servers.env['SIDEREAL_OBJECT_STORE'] ?? 's3://sidereal')
+  await ensureBucket(servers, store.hostname)
+  return `s3://${store.hostname}/${freshName('test')}`
+}
+
+async function ensureBucket(servers: TestServers, bucket: string): Promise<void> {
+  const client = new S3Client({
+    endpoint: servers.s3Endpoint,
+    region: servers.env['AWS_REGION'] ?? 'us-east-1',
+    forcePathStyle: true,
+    credentials: {
+      accessKeyId: servers.env['AWS_ACCESS_KEY_ID'] ?? '',
+      secretAccessKey: servers.env['AWS_SECRET_ACCESS_KEY'] ?? '',
+    },
+  })
+  try {
+    await client.send(new CreateBucketCommand({ Bucket: bucket }))
+  } catch (error) {
+    // Another test file may have made it in the meantime; what counts is that it is there.
+    await client.send(new HeadBucketCommand({ Bucket: bucket })).catch(() => {
+      throw error
+    })
+  } finally {
+    client.destroy()
+  }
+}
+
+async function runStatement(servers: TestServers, statement: string): Promise<void> {
+  const response = await fetch(servers.clickhouseUrl, {
+    method: 'POST',
+    body: statement,
+    headers: {
+      'X-ClickHouse-User': servers.env['SIDEREAL_CLICKHOUSE_USERNAME'] ?? 'default',
+      'X-ClickHouse-Key': servers.env['SIDEREAL_CLICKHOUSE_PASSWORD'] ?? '',
+    },
+  })
+  const answer = await response.text()
+  if (!response.ok) throw new Error(`ClickHouse refused "${statement}": ${answer}`)
+}

@@ -27,7 +27,10 @@ export async function readTopic(
         () => reject(new Error(`${records.length} of ${count} records of ${topic} in ${timeoutMs} ms`)),
         timeoutMs,
       )
-      consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error))
+      // On a broker that has just started the coordinator is still loading: kafkajs crashes, and restarts by itself.
+      consumer.on(consumer.events.CRASH, ({ payload }) => {
+        if (!payload.restart) reject(payload.error)
+      })
       consumer
         .run({
           autoCommit: false,

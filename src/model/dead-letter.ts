@@ -38,3 +38,50 @@ export const DEAD_LETTER_HEADERS = {
   omittedValueBytes: 'sidereal.omitted-value-bytes',
   omittedValueSha256: 'sidereal.omitted-value-sha256',
 } as const
+
+/** As kafkajs gives them: a header may repeat. */
+export type RecordHeaders = Readonly<
+  Record<string, Buffer | string | readonly (Buffer | string)[] | undefined>
+>
+
+/** Copies headers out of the fetch response that they are views into. */
+export function copyHeaders(headers: RecordHeaders): Record<string, Buffer | string | (Buffer | string)[]> {
+  const copies: Record<string, Buffer | string | (Buffer | string)[]> = {}
+  const copy = (value: Buffer | string): Buffer | string =>
+    typeof value === 'string' ? value : Buffer.from(value)
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined) continue
+    copies[name] = typeof value === 'string' || Buffer.isBuffer(value) ? copy(value) : value.map(copy)
+  }
+  return copies
+}
+
+/** A record on its way to the dead-letter topic. */
+export interface DeadLetter {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly appendTimeMs: number
+  /** Views are fine: the queue copies. */
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: RecordHeaders
+  readonly reason: DeadLetterReason
+  /** Kafka Connect's name of the step that failed. */
+  readonly stage: 'KEY_CONVERTER' | 'VALUE_CONVERTER' | 'TASK_PUT'
+  readonly schemaId: number | null
+  /** What went wrong, without a value of the record in its message. */
+  readonly error: Error
+  /** False = the partition went to another worker: the letter need not be sent any more. */
+  isWanted(): boolean
+  /** The dead-letter topic has acknowledged it. */
+  onStored(): void
+}
+
+/** Where both assembly and delivery put dead letters. */
+export interface DeadLetterQueue {
+  /** False = the queue is full: nothing was kept, try again after {@link whenRoom}. */
+  offer(letter: DeadLetter): boolean
+  /** Calls back once, when the queue has room again. */
+  whenRoom(callback: () => void): void
+}

@@ -1,0 +1,349 @@
+import type { Clock, Timer } from '../../model/clock.ts'
+import type { DeadLetterQueue } from '../../model/dead-letter.ts'
+import { SiderealError } from '../../model/errors.ts'
+import type { Fragment } from '../../model/fragment.ts'
+import type { RefusedRecord, Sink } from '../../model/sink.ts'
+import type { WorkerCounters } from '../../telemetry/counters.ts'
+import type { SinkHealth } from '../../telemetry/health.ts'
+import { type Logger, RepeatedWarnings } from '../../telemetry/logger.ts'
+import type { DeliveryMetrics } from '../../telemetry/metrics.ts'
+import { type BestEffortLimits, BestEffortSink } from './best-effort-sink.ts'
+import { type Delivery, SharedDelivery } from './delivery.ts'
+import { RequiredSink } from './required-sink.ts'
+import { asError, type Backoff, backoffMs, errorCode, pause } from './retry.ts'
+
+/** The step between assembly and the sinks: payloads go to object storage, records come back changed. */
+export interface FragmentProcessor {
+  /** Resolves when everything that the returned fragments refer to is stored. Gives one fragment for each, in order. */
+  process(fragments: readonly Fragment[]): Promise<readonly Fragment[]>
+}
+
+/** What delivery needs of the source. */
+export interface DeliveryGate {
+  /** False while it is not certain that the partitions are ours. */
+  mayDeliver(): boolean
+  pause(reason: 'undelivered'): void
+  resume(reason: 'undelivered'): void
+}
+
+export interface DelivererLimits {
+  /** Rows of one batch. Default 50,000. */
+  readonly batchRows: number
+  /** Bytes of one batch. Default 32 MiB. */
+  readonly batchBytes: number
+  /** How long a fragment waits for others. Default 1 s. */
+  readonly lingerMs: number
+  /** Default 2. */
+  readonly maxBatchesInFlight: number
+  /** What may be held that is not settled; over it, reading pauses. Default 96 MiB. */
+  readonly maxUndeliveredBytes: number
+  readonly bestEffort: BestEffortLimits
+}
+
+export const DELIVERER_LIMITS: DelivererLimits = {
+  batchRows: 50_000,
+  batchBytes: 32 * 1024 * 1024,
+  lingerMs: 1_000,
+  maxBatchesInFlight: 2,
+  maxUndeliveredBytes: 96 * 1024 * 1024,
+  bestEffort: {
+    maxQueueBytes: 32 * 1024 * 1024,
+    batchRows: 50_000,
+    batchBytes: 32 * 1024 * 1024,
+    maxAttempts: 6,
+  },
+}
+
+export interface DelivererOptions {
+  readonly required: readonly Sink[]
+  readonly bestEffort: readonly Sink[]
+  readonly processor: FragmentProcessor | null
+  readonly gate: DeliveryGate
+  readonly deadLetters: DeadLetterQueue
+  readonly clock: Clock
+  readonly random: () => number
+  readonly logger: Logger
+  readonly metrics: DeliveryMetrics
+  readonly counters: WorkerCounters
+  readonly limits?: DelivererLimits
+  readonly backoff?: Backoff
+}
+
+/**
+ * Brings closed fragments to the sinks. Batches are shared by all tasks, and at most two are on their way. A batch is processed,
+ * written to every required sink until it is stored there, then settled: all offsets of a fragment in one call.
+ * Fragments of a partition that was lost meanwhile drop out before the next write; the new owner makes them again.
+ */
+export class Deliverer {
+  readonly #options: DelivererOptions
+  readonly #limits: DelivererLimits
+  readonly #required: readonly RequiredSink[]
+  readonly #bestEffort: readonly BestEffortSink[]
+  readonly #warnings: RepeatedWarnings
+  readonly #closing = new AbortController()
+  #queue: SharedDelivery[] = []
+  #queuedRows = 0
+  #queuedBytes = 0
+  #undeliveredBytes = 0
+  #inFlight = 0
+  #isPaused = false
+  #isDraining = false
+  #shareScale = 1
+  #linger: Timer | null = null
+  #wantEmpty: (() => void)[] = []
+  readonly #running = new Set<Promise<void>>()
+
+  constructor(options: DelivererOptions) {
+    this.#options = options
+    this.#limits = options.limits ?? DELIVERER_LIMITS
+    this.#warnings = new RepeatedWarnings(options.logger, options.clock)
+    const { gate } = options
+    this.#required = options.required.map(
+      (sink) => new RequiredSink({ ...options, sink, mayDeliver: () => gate.mayDeliver() }),
+    )
+    this.#bestEffort = options.bestEffort.map(
+      (sink) => new BestEffortSink({ ...options, sink, limits: this.#limits.bestEffort }),
+    )
+  }
+
+  get undeliveredBytes(): number {
+    return this.#undeliveredBytes
+  }
+
+  get batchesInFlight(): number {
+    return this.#inFlight
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused
+  }
+
+  get sinkQueueBytes(): Record<string, number> {
+    return Object.fromEntries(this.#bestEffort.map((queue) => [queue.sink.name, queue.queuedBytes]))
+  }
+
+  get sinkHealth(): SinkHealth[] {
+    return [
+      ...this.#required.map(({ sink, failingForMs }) => ({
+        name: sink.name,
+        isRequired: true,
+        failingForMs,
+      })),
+      ...this.#bestEffort.map(({ sink, failingForMs }) => ({
+        name: sink.name,
+        isRequired: false,
+        failingForMs,
+      })),
+    ]
+  }
+
+  /** Takes a closed fragment over, with its memory. */
+  offer(delivery: Delivery): void {
+    const shared = new SharedDelivery(delivery, this.#options.clock.monotonicMs())
+    this.#undeliveredBytes += delivery.heldBytes
+    this.#queue.push(shared)
+    this.#queuedRows += delivery.fragment.rowCount
+    this.#queuedBytes += delivery.fragment.byteLength
+    this.#checkShare()
+    this.#dispatch()
+  }
+
+  /** Makes the share of memory smaller while the process is over its limit (1 = the whole share). */
+  scaleShare(scale: number): void {
+    this.#shareScale = scale
+    this.#checkShare()
+  }
+
+  /** From now on nothing waits for a batch to fill. Resolves when everything is settled, best-effort queues included. */
+  async drained(): Promise<void> {
+    this.#isDraining = true
+    this.#dispatch()
+    if (this.#undeliveredBytes > 0) {
+      await new Promise<void>((resolve) => this.#wantEmpty.push(resolve))
+    }
+    await Promise.all(this.#bestEffort.map((queue) => queue.drained()))
+  }
+
+  /** Gives up what is not settled: nothing of it is lost, the next owner reads it again. */
+  async close(): Promise<void> {
+    this.#closing.abort()
+    this.#linger?.cancel()
+    for (const shared of this.#queue.splice(0)) this.#finish(shared)
+    await Promise.all([...this.#running, ...this.#bestEffort.map((queue) => queue.close())])
+  }
+
+  #dispatch(): void {
+    const { batchRows, batchBytes, lingerMs, maxBatchesInFlight } = this.#limits
+    this.#linger?.cancel()
+    this.#linger = null
+    while (this.#inFlight < maxBatchesInFlight && !this.#closing.signal.aborted) {
+      const first = this.#queue[0]
+      if (first === undefined) return
+      const waitMs = first.queuedAtMs + lingerMs - this.#options.clock.monotonicMs()
+      const isFull = this.#queuedRows >= batchRows || this.#queuedBytes >= batchBytes
+      if (waitMs > 0 && !isFull && !this.#isDraining) {
+        this.#linger = this.#options.clock.setTimer(() => this.#dispatch(), waitMs)
+        return
+      }
+      const batch = this.#takeBatch()
+      this.#inFlight += 1
+      const running = this.#deliver(batch).then(() => {
+        this.#running.delete(running)
+        this.#inFlight -= 1
+        this.#dispatch()
+      })
+      this.#running.add(running)
+    }
+  }
+
+  #takeBatch(): SharedDelivery[] {
+    const { batchRows, batchBytes } = this.#limits
+    let count = 0
+    let rows = 0
+    let bytes = 0
+    for (const { delivery } of this.#queue) {
+      const { rowCount, byteLength } = delivery.fragment
+      if (count > 0 && (rows + rowCount > batchRows || bytes + byteLength > batchBytes)) break
+      count += 1
+      rows += rowCount
+      bytes += byteLength
+    }
+    this.#queuedRows -= rows
+    this.#queuedBytes -= bytes
+    return this.#queue.splice(0, count)
+  }
+
+  /** Never rejects: a failure here would be an error of ours, and is treated as an outage, not as a loss. */
+  async #deliver(batch: readonly SharedDelivery[]): Promise<void> {
+    const signal = this.#closing.signal
+    const alive = batch.filter(({ delivery }) => delivery.task.isAlive)
+    this.#options.counters.fragmentsDropped += batch.length - alive.length
+    const processed = await this.#process(alive)
+    if (processed !== null) {
+      const deliveries = new Map<Fragment, SharedDelivery>()
+      processed.forEach((fragment, index) => {
+        const shared = alive[index]
+        if (shared !== undefined) deliveries.set(fragment, shared)
+      })
+      for (const queue of this.#bestEffort) {
+        queue.offer([...deliveries].map(([fragment, shared]) => ({ fragment, shared })))
+      }
+      const wanted = (): Fragment[] =>
+        processed.filter((fragment) => deliveries.get(fragment)?.delivery.task.isAlive === true)
+      const results = await Promise.all(this.#required.map((sink) => sink.write(wanted, signal)))
+      if (!results.includes(null)) {
+        const refused = results.flatMap((result) => result ?? [])
+        if (refused.length > 0) await this.#storeRefused(alive, refused)
+        if (!signal.aborted) for (const shared of alive) this.#settle(shared)
+        this.#options.counters.batches += 1
+      }
+    }
+    for (const shared of batch) this.#finish(shared)
+  }
+
+  async #process(alive: readonly SharedDelivery[]): Promise<readonly Fragment[] | null> {
+    const { processor, clock, random, metrics } = this.#options
+    const fragments = alive.map(({ delivery }) => delivery.fragment)
+    if (processor === null || fragments.length === 0) return fragments
+    const signal = this.#closing.signal
+    for (let attempt = 1; !signal.aborted; attempt++) {
+      try {
+        return await processor.process(fragments)
+      } catch (error) {
+        metrics.countError('process', errorCode(error))
+        this.#warnings.warn(
+          `process ${errorCode(error)}`,
+          { code: errorCode(error), error: asError(error), attempt, fragments: fragments.length },
+          'payloads cannot be stored: they are tried again',
+        )
+        await pause(clock, backoffMs(attempt, random, this.#options.backoff), signal)
+      }
+    }
+    return null
+  }
+
+  /** Dead letters for what a sink refused, each record once; resolves when the dead-letter topic has them all. */
+  async #storeRefused(alive: readonly SharedDelivery[], refused: readonly RefusedRecord[]): Promise<void> {
+    const byPlace = new Map(refused.map((one) => [`${one.record.partition}/${one.record.offset}`, one]))
+    const owners = new Map<string, SharedDelivery>()
+    for (const shared of alive) {
+      for (const { partition, offset } of shared.delivery.fragment.records) {
+        const place = `${partition}/${offset}`
+        if (byPlace.has(place)) owners.set(place, shared)
+      }
+    }
+    await Promise.all(
+      [...byPlace].map(([place, one]) => {
+        const owner = owners.get(place)
+        return owner === undefined ? Promise.resolve() : this.#storeOneRefused(owner.delivery, one)
+      }),
+    )
+  }
+
+  #storeOneRefused(delivery: Delivery, { record, reason }: RefusedRecord): Promise<void> {
+    const { deadLetters } = this.#options
+    const signal = this.#closing.signal
+    const original = delivery.original(record.offset)
+    if (original === undefined || !delivery.task.isAlive) return Promise.resolve()
+    return new Promise((resolve) => {
+      signal.addEventListener('abort', () => resolve(), { once: true })
+      const offer = (): void => {
+        // A lost partition's letter may be dropped by the queue without a call: its new owner writes it.
+        if (signal.aborted || !delivery.task.isAlive) {
+          resolve()
+          return
+        }
+        const isTaken = deadLetters.offer({
+          topic: record.topic,
+          partition: record.partition,
+          offset: record.offset,
+          appendTimeMs: record.receivedAtMs,
+          ...original,
+          reason: 'refused',
+          stage: 'TASK_PUT',
+          schemaId: record.schemaId,
+          error: new SiderealError('SIDEREAL_ROW_REFUSED', reason),
+          isWanted: () => {
+            if (!delivery.task.isAlive) resolve()
+            return delivery.task.isAlive
+          },
+          onStored: resolve,
+        })
+        if (!isTaken) deadLetters.whenRoom(offer)
+      }
+      offer()
+    })
+  }
+
+  #settle({ delivery }: SharedDelivery): void {
+    const { counters } = this.#options
+    const { fragment, task } = delivery
+    if (!task.isAlive) {
+      counters.fragmentsDropped += 1
+      return
+    }
+    task.settle(fragment.records.map((record) => record.offset))
+    counters.fragmentsSettled[fragment.reason] += 1
+    counters.recordsSettled += fragment.records.length
+    counters.rowsSettled += fragment.rowCount
+  }
+
+  #finish(shared: SharedDelivery): void {
+    this.#undeliveredBytes -= shared.delivery.heldBytes
+    shared.letGo()
+    this.#checkShare()
+    if (this.#undeliveredBytes === 0) for (const resolve of this.#wantEmpty.splice(0)) resolve()
+  }
+
+  /** Pauses above the share, goes on below three quarters of it: so that partitions are not paused and resumed for each batch. */
+  #checkShare(): void {
+    const share = this.#limits.maxUndeliveredBytes * this.#shareScale
+    if (!this.#isPaused && this.#undeliveredBytes > share) {
+      this.#isPaused = true
+      this.#options.gate.pause('undelivered')
+    } else if (this.#isPaused && this.#undeliveredBytes <= share * 0.75) {
+      this.#isPaused = false
+      this.#options.gate.resume('undelivered')
+    }
+  }
+}

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { after } from 'node:test'
 import { CreateBucketCommand, HeadBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { Kafka, logLevel } from 'kafkajs'
+import { patchTimerSpin } from '../../src/kafka/kafkajs-patch.ts'
 import type { TestServers } from './servers.ts'
 
 /** A name that no other test, file or run has: for topics, groups, client ids, prefixes. Letters, digits and `-` only. */
@@ -23,6 +24,7 @@ export async function freshTopic(servers: TestServers, options: FreshTopicOption
     'max.message.bytes': '8388608',
     ...options.config,
   }
+  patchTimerSpin()
   const kafka = new Kafka({ brokers: servers.brokers, clientId: 'sidereal-test', logLevel: logLevel.NOTHING })
   const admin = kafka.admin()
   await admin.connect()

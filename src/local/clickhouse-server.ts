@@ -2,7 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { SiderealError } from '../model/errors.ts'
-import { freePorts } from './free-ports.ts'
+import { choosePorts } from './free-ports.ts'
 import { localScript } from './local-folders.ts'
 import type { LocalServer, LocalServerOptions } from './local-server.ts'
 import type { ProcessIdentity } from './process-identity.ts'
@@ -48,7 +48,7 @@ export class ClickHouseServer implements LocalServer {
 
   async start(): Promise<void> {
     const library = findLibrary()
-    this.#ports = this.#options.ports ?? (await freePorts(2))
+    this.#ports = await choosePorts(2, this.#options.ports)
     const data = join(this.#options.dataFolder, 'data')
     mkdirSync(data, { recursive: true })
     this.#process = new ServerProcess({
@@ -63,14 +63,17 @@ export class ClickHouseServer implements LocalServer {
       ],
       cwd: this.#options.dataFolder,
       logFile: join(this.#options.logFolder, 'clickhouse.log'),
-      outlives: this.#options.outlives ?? false,
       onCrash: this.#options.onCrash,
     })
-    this.#process.start()
+    await this.#process.start()
   }
 
   async ready(): Promise<void> {
     await this.#process?.waitUntil(() => this.#answers(), READY_TIMEOUT_MS)
+  }
+
+  async release(): Promise<void> {
+    await this.#process?.release()
   }
 
   async close(): Promise<void> {

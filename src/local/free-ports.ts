@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:net'
+import { SiderealError } from '../model/errors.ts'
 
 // Below the range from which systems take the ports of outgoing connections (32768 on Linux, 49152 elsewhere), so that
 // nobody's client socket sits on a port between our look and the server's bind.
@@ -18,6 +19,19 @@ export async function freePorts(count: number): Promise<number[]> {
   } finally {
     await Promise.all(held.map((server) => new Promise((resolve) => server.close(resolve))))
   }
+}
+
+/** `count` ports: the given ones first, free ones for the rest. Rejects when a given one is taken. */
+export async function choosePorts(count: number, given: readonly number[] = []): Promise<number[]> {
+  for (const port of given) {
+    if (!(await isPortFree(port))) {
+      throw new SiderealError(
+        'SIDEREAL_LOCAL_STACK',
+        `port ${port} of 127.0.0.1 is taken: name another, or none`,
+      )
+    }
+  }
+  return [...given, ...(await freePorts(count - given.length))]
 }
 
 /** True when a server could listen on this port of 127.0.0.1 now. */

@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Kafka, logLevel } from 'kafkajs'
+import { patchTimerSpin } from '../kafka/kafkajs-patch.ts'
 import { kafkaLibraries, silent } from './downloads.ts'
-import { freePorts } from './free-ports.ts'
+import { choosePorts } from './free-ports.ts'
 import type { LocalServer, LocalServerOptions } from './local-server.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 import { ServerProcess } from './server-process.ts'
@@ -55,7 +56,7 @@ export class KafkaServer implements LocalServer {
   async start(): Promise<void> {
     await requireJava()
     const libraries = await kafkaLibraries(this.#options.onProgress ?? silent)
-    this.#ports = this.#options.ports ?? (await freePorts(this.#brokerCount * PORTS_PER_BROKER))
+    this.#ports = await choosePorts(this.#brokerCount * PORTS_PER_BROKER, this.#options.ports)
     this.#brokers = await Promise.all(
       this.#nodes().map((node) => this.#startBroker(node, join(libraries, '*'))),
     )
@@ -67,12 +68,18 @@ export class KafkaServer implements LocalServer {
     )
   }
 
+  async release(): Promise<void> {
+    await Promise.all(this.#brokers.map((broker) => broker.release()))
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#brokers.map((broker) => broker.close()))
   }
 
   async #startBroker(node: number, classPath: string): Promise<ServerProcess> {
-    const folder = join(this.#options.dataFolder, `broker-${node}`)
+    // Apart, since a quorum of one does not become a quorum of three by another configuration.
+    const quorum = this.#brokerCount === 1 ? 'single' : `of-${this.#brokerCount}`
+    const folder = join(this.#options.dataFolder, quorum, `broker-${node}`)
     mkdirSync(folder, { recursive: true })
     const properties = join(folder, 'server.properties')
     const logging = join(folder, 'log4j2.properties')
@@ -95,14 +102,15 @@ export class KafkaServer implements LocalServer {
       command: 'java',
       args: [...java, 'kafka.Kafka', properties],
       logFile: join(this.#options.logFolder, this.#brokerCount === 1 ? 'kafka.log' : `kafka-${node}.log`),
-      outlives: this.#options.outlives ?? false,
       onCrash: this.#options.onCrash,
     })
-    broker.start()
+    await broker.start()
     return broker
   }
 
   async #isComplete(): Promise<boolean> {
+    // Or kafkajs warns on stderr of a negative timeout.
+    patchTimerSpin()
     const kafka = new Kafka({
       brokers: this.address.split(','),
       clientId: 'sidereal-local',

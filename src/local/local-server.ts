@@ -10,12 +10,14 @@ export interface LocalServer {
   readonly address: string
   /** Ports in the server's own order, so that a later start can use the same ones. */
   readonly ports: readonly number[]
-  /** Processes that outlive this one; empty unless it was started so. */
+  /** What runs, once started. */
   readonly processes: readonly ProcessIdentity[]
   /** Downloads what is missing and starts the processes. */
   start(): Promise<void>
   /** Resolves once the server does its work for a client; rejects with the end of its log when it ends before. */
   ready(): Promise<void>
+  /** Lets the server go on when this process ends; without that it dies with it, even by kill -9. */
+  release(): Promise<void>
   /** Stops the server. Its data stays. */
   close(): Promise<void>
 }
@@ -24,10 +26,8 @@ export interface LocalServerOptions {
   /** Data and configuration; made when missing. */
   dataFolder: string
   logFolder: string
-  /** Ports to use, in the server's own order; free ones when not given. */
+  /** Ports to use, in the server's own order, the one that users know first; free ones for those that are not given. */
   ports?: readonly number[]
-  /** True: the server goes on when this process ends. Default: it dies with it, even by kill -9. */
-  outlives?: boolean
   onProgress?: Progress
   /** Called when a process of the server ends without being asked to; the error carries the end of its log. */
   onCrash?: (error: SiderealError) => void

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { freePorts } from './free-ports.ts'
+import { choosePorts } from './free-ports.ts'
 import { localScript } from './local-folders.ts'
 import type { LocalServer, LocalServerOptions } from './local-server.ts'
 import type { ProcessIdentity } from './process-identity.ts'
@@ -39,7 +39,7 @@ export class SchemaRegistryServer implements LocalServer {
   }
 
   async start(): Promise<void> {
-    this.#ports = this.#options.ports ?? (await freePorts(1))
+    this.#ports = await choosePorts(1, this.#options.ports)
     mkdirSync(this.#options.dataFolder, { recursive: true })
     this.#process = new ServerProcess({
       name: 'Schema registry',
@@ -50,14 +50,17 @@ export class SchemaRegistryServer implements LocalServer {
         `--file=${join(this.#options.dataFolder, 'registry.jsonl')}`,
       ],
       logFile: join(this.#options.logFolder, 'schema-registry.log'),
-      outlives: this.#options.outlives ?? false,
       onCrash: this.#options.onCrash,
     })
-    this.#process.start()
+    await this.#process.start()
   }
 
   async ready(): Promise<void> {
     await this.#process?.waitUntil(() => this.#answers(), READY_TIMEOUT_MS)
+  }
+
+  async release(): Promise<void> {
+    await this.#process?.release()
   }
 
   async close(): Promise<void> {

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { silent, weedProgram } from './downloads.ts'
-import { freePorts } from './free-ports.ts'
+import { choosePorts } from './free-ports.ts'
 import type { LocalServer, LocalServerOptions } from './local-server.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 import { ServerProcess } from './server-process.ts'
@@ -9,6 +9,8 @@ import { ServerProcess } from './server-process.ts'
 const READY_TIMEOUT_MS = 60_000
 const PROBE_TIMEOUT_MS = 2_000
 const PORT_COUNT = 8
+/** Asked to stop, `weed` waits for a stream from its filer to itself that never ends; what it was given is on disk by then. */
+export const SEAWEEDFS_STOP_GRACE_MS = 1_000
 
 /** Credentials of the local S3. They guard nothing: the server listens on 127.0.0.1 alone. */
 export const LOCAL_S3_CREDENTIALS = { accessKeyId: 'sidereal', secretAccessKey: 'sidereal-local' } as const
@@ -45,7 +47,7 @@ export class SeaweedFsServer implements LocalServer {
 
   async start(): Promise<void> {
     const program = await weedProgram(this.#options.onProgress ?? silent)
-    this.#ports = this.#options.ports ?? (await freePorts(PORT_COUNT))
+    this.#ports = await choosePorts(PORT_COUNT, this.#options.ports)
     const { dataFolder } = this.#options
     const data = join(dataFolder, 'data')
     mkdirSync(data, { recursive: true })
@@ -85,14 +87,18 @@ export class SeaweedFsServer implements LocalServer {
       ],
       cwd: dataFolder,
       logFile: join(this.#options.logFolder, 'seaweedfs.log'),
-      outlives: this.#options.outlives ?? false,
+      stopGraceMs: SEAWEEDFS_STOP_GRACE_MS,
       onCrash: this.#options.onCrash,
     })
-    this.#process.start()
+    await this.#process.start()
   }
 
   async ready(): Promise<void> {
     await this.#process?.waitUntil(() => this.#canStore(), READY_TIMEOUT_MS)
+  }
+
+  async release(): Promise<void> {
+    await this.#process?.release()
   }
 
   async close(): Promise<void> {

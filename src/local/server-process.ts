@@ -2,6 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { dirname } from 'node:path'
+import { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SiderealError } from '../model/errors.ts'
 import { identifyProcess, isSameProcess, type ProcessIdentity } from './process-identity.ts'
@@ -9,16 +11,28 @@ import { identifyProcess, isSameProcess, type ProcessIdentity } from './process-
 const LOG_TAIL_LINES = 15
 const LOG_TAIL_BYTES = 16_384
 const PROBE_EVERY_MS = 150
-const STOP_GRACE_MS = 8_000
+/** How long a server may take to end by itself; then it is killed. */
+export const STOP_GRACE_MS = 8_000
 
-// The shell that stands between us and a server. It holds the read end of a pipe that only we can write to: a line means
-// "stop in order", the end of the pipe means that we are gone, however we died, and the server is killed at once.
-const GUARD = `exec 3<&0
-"$@" </dev/null 3<&- &
+// The shell that stands between us and a server. It tells us the server's pid and then holds the read end of a pipe that only
+// we can write to: "stop" means to end in order, "leave" that the server shall go on without us, and the end of the pipe that
+// we are gone, however we died: the server is killed at once.
+const GUARD = `exec 4<&0
+"$@" </dev/null 3>&- 4<&- &
 server=$!
-( if read -r line <&3; then kill -TERM $server; cat <&3 >/dev/null; fi; kill -KILL $server ) 2>/dev/null &
+echo $server >&3
+exec 3>&-
+(
+  order=
+  read -r order <&4
+  case $order in
+    leave) exit ;;
+    stop) kill -TERM $server; cat <&4 >/dev/null ;;
+  esac
+  kill -KILL $server
+) 2>/dev/null &
 guard=$!
-exec 3<&-
+exec 4<&-
 wait $server
 code=$?
 kill $guard 2>/dev/null
@@ -33,16 +47,17 @@ export interface ServerProcessOptions {
   logFile: string
   env?: Record<string, string>
   cwd?: string
-  /** True: the server outlives this process (`sidereal local up`). Otherwise it dies with it, even by kill -9. */
-  outlives: boolean
+  /** Default 8 s. */
+  stopGraceMs?: number
   /** Called once when the server ends without being asked to. */
   onCrash?: ((error: SiderealError) => void) | undefined
 }
 
-/** One server of the local stack in a process of its own. */
+/** One server of the local stack in a process of its own. It dies with this process, even by kill -9, unless it is released. */
 export class ServerProcess {
   readonly #options: ServerProcessOptions
-  #child: ChildProcess | undefined
+  #guard: ChildProcess | undefined
+  #identity: ProcessIdentity | undefined
   #exited: Promise<void> | undefined
   #ending = ''
   #isStopping = false
@@ -52,51 +67,52 @@ export class ServerProcess {
   }
 
   get isRunning(): boolean {
-    return this.#child !== undefined && this.#ending === ''
+    return this.#guard !== undefined && this.#ending === ''
   }
 
-  /** The server itself, when it outlives us; what `local down` needs to know it again. */
+  /** The server itself, once started. */
   get identity(): ProcessIdentity | undefined {
-    const pid = this.#child?.pid
-    return this.#options.outlives && pid !== undefined ? identifyProcess(pid) : undefined
+    return this.#identity
   }
 
-  start(): void {
+  /** Starts it, for the first time or again after it has ended; resolves when it has a pid. */
+  async start(): Promise<void> {
     if (this.isRunning) throw new Error(`${this.#options.name} is running already`)
-    const { command, args, logFile, outlives } = this.#options
+    const { command, args, logFile, env, cwd } = this.#options
     mkdirSync(dirname(logFile), { recursive: true })
     const log = openSync(logFile, 'a')
-    const options = {
+    const guard = spawn('/bin/sh', ['-c', GUARD, 'guard', command, ...args], {
       // A session of its own: Ctrl-C in the terminal reaches us alone, and we stop the server in order.
       detached: true,
-      ...(this.#options.cwd === undefined ? {} : { cwd: this.#options.cwd }),
-      env: { ...process.env, ...this.#options.env },
-    }
+      stdio: ['pipe', log, log, 'pipe'],
+      env: { ...process.env, ...env },
+      ...(cwd === undefined ? {} : { cwd }),
+    })
+    closeSync(log)
+    this.#guard = guard
     this.#isStopping = false
     this.#ending = ''
-    const child = outlives
-      ? spawn(command, args, { ...options, stdio: ['ignore', log, log] })
-      : spawn('/bin/sh', ['-c', GUARD, 'guard', command, ...args], { ...options, stdio: ['pipe', log, log] })
-    closeSync(log)
-    this.#child = child
     this.#exited = new Promise((resolve) => {
       const onEnd = (ending: string) => {
         if (this.#ending !== '') return
         this.#ending = ending
-        child.stdin?.destroy()
+        guard.stdin?.destroy()
         resolve()
-        if (!this.#isStopping) this.#options.onCrash?.(this.#failure(this.#ending))
+        if (!this.#isStopping) this.#options.onCrash?.(this.#failure(ending))
       }
-      child.once('error', (error) => onEnd(`could not be started: ${error.message}`))
-      child.once('exit', (code, signal) =>
+      guard.once('error', (error) => onEnd(`could not be started: ${error.message}`))
+      guard.once('exit', (code, signal) =>
         onEnd(signal === null ? `ended with code ${code}` : `ended by ${signal}`),
       )
     })
     // Writing to a guard that has just ended fails with EPIPE; its exit event says all there is to say.
-    child.stdin?.on('error', () => child.stdin?.destroy())
+    guard.stdin?.on('error', () => guard.stdin?.destroy())
+    const pids = guard.stdio[3]
+    const pid = pids instanceof Readable ? Number(await text(pids)) : 0
+    this.#identity = pid > 0 ? identifyProcess(pid) : undefined
     // A server is no reason for our process to stay: without unref a forgotten close() would hang it for ever.
-    child.unref()
-    if (child.stdin instanceof Socket) child.stdin.unref()
+    guard.unref()
+    if (guard.stdin instanceof Socket) guard.stdin.unref()
   }
 
   /** Waits until `probe` says true. Rejects, with the end of the log, when the server ends or the time is over. */
@@ -111,26 +127,34 @@ export class ServerProcess {
     }
   }
 
+  /** Lets the server go on when this process ends; from here on only its pid leads to it. */
+  async release(): Promise<void> {
+    const stdin = this.#guard?.stdin
+    if (!this.isRunning || stdin === null || stdin === undefined) return
+    this.#isStopping = true
+    await new Promise<void>((resolve) => stdin.end('leave\n', resolve))
+  }
+
   /** Asks the server to end, and kills it when it does not within a few seconds. */
   async close(): Promise<void> {
     if (!this.isRunning) return
     this.#isStopping = true
-    this.#child?.ref()
-    const pid = this.#child?.pid
-    if (this.#options.outlives && pid !== undefined) process.kill(pid, 'SIGTERM')
-    else this.#child?.stdin?.write('stop\n')
-    const isEnded = await Promise.race([this.#exited?.then(() => true), sleep(STOP_GRACE_MS, false)])
-    if (isEnded !== true) await this.kill()
+    this.#guard?.ref()
+    this.#guard?.stdin?.write('stop\n')
+    const graceMs = this.#options.stopGraceMs ?? STOP_GRACE_MS
+    const isOver = new AbortController()
+    const timer = sleep(graceMs, undefined, { signal: isOver.signal }).catch(() => undefined)
+    await Promise.race([this.#exited, timer])
+    isOver.abort()
+    await this.kill()
   }
 
   /** Ends the server as kill -9 does. */
   async kill(): Promise<void> {
     if (!this.isRunning) return
     this.#isStopping = true
-    this.#child?.ref()
-    const pid = this.#child?.pid
-    if (this.#options.outlives && pid !== undefined) process.kill(pid, 'SIGKILL')
-    else this.#child?.stdin?.end()
+    this.#guard?.ref()
+    this.#guard?.stdin?.end()
     await this.#exited
   }
 
@@ -144,10 +168,10 @@ export class ServerProcess {
 }
 
 /** Stops a server that another process left running. True when it was still there. */
-export async function stopProcess(identity: ProcessIdentity): Promise<boolean> {
+export async function stopProcess(identity: ProcessIdentity, graceMs: number): Promise<boolean> {
   if (!isSameProcess(identity)) return false
   process.kill(identity.pid, 'SIGTERM')
-  const deadline = Date.now() + STOP_GRACE_MS
+  const deadline = Date.now() + graceMs
   while (isSameProcess(identity)) {
     if (Date.now() > deadline) process.kill(identity.pid, 'SIGKILL')
     await sleep(50)

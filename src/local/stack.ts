@@ -25,8 +25,6 @@ export interface StackOptions {
   logFolder?: string
   /** Ports of earlier starts, in the order that the server gave them. */
   ports?: Partial<Record<ServerName, readonly number[]>>
-  /** True: the servers go on when this process ends. */
-  outlives?: boolean
   /** Takes one line a step. */
   onProgress?: Progress
   /** Called when a server ends without being asked to. Default: the report goes to `onProgress`. */
@@ -42,6 +40,8 @@ export interface Stack extends AsyncDisposable {
   readonly clickhouse: ClickHouseServer | undefined
   readonly seaweedfs: SeaweedFsServer | undefined
   readonly registry: SchemaRegistryServer | undefined
+  /** Lets all of them go on when this process ends; without that they die with it, even by kill -9. */
+  release(): Promise<void>
   /** Stops all of them, and removes their data when it was temporary. */
   close(): Promise<void>
 }
@@ -59,7 +59,6 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       dataFolder: join(dataFolder, name),
       logFolder,
       ...(ports === undefined ? {} : { ports }),
-      outlives: options.outlives ?? false,
       onProgress,
       onCrash: options.onCrash ?? ((error) => onProgress(error.message)),
     }
@@ -96,6 +95,9 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     clickhouse,
     seaweedfs,
     registry,
+    release: async () => {
+      await Promise.all(Object.values(servers).map((server) => server.release()))
+    },
     close,
     [Symbol.asyncDispose]: close,
   }

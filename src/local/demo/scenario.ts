@@ -1,3 +1,5 @@
+import { SeededRandom } from '../../audit/seeded-random.ts'
+
 /** What one demo request does: a function of its number, so that a second run does the same work. */
 export interface DemoRequest {
   index: number
@@ -23,23 +25,6 @@ export interface DemoRequest {
 
 const APPS = ['app-travel', 'app-support', 'app-finance']
 
-const SENTENCES = {
-  zh: [
-    '请根据知识库的内容回答用户的问题。',
-    '上海明天多云转晴，气温十八到二十四度，适合出行。',
-    '工作流先检索文档，再调用插件，最后由大模型汇总答案。',
-    '如果信息不足，请明确说明不确定的部分，不要编造。',
-    '订单已经发货，预计三天内送达，请注意查收。',
-  ],
-  en: [
-    'Answer the question with the documents that were found.',
-    'Tomorrow will be cloudy at first and sunny later, with a light wind from the south.',
-    'The workflow searches the documents, calls the plugin, and lets the model write the summary.',
-    'If something is not known, say so plainly instead of guessing.',
-    'The order has left the warehouse and will arrive within three days.',
-  ],
-} as const
-
 const QUESTIONS = {
   zh: [
     '明天上海的天气怎么样？',
@@ -55,56 +40,32 @@ const QUESTIONS = {
   ],
 } as const
 
-/** Small seeded generator (mulberry32). */
-export function demoRandom(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
-  }
-}
-
 /** The plan of request `index`: about one in twelve fails, about one in six carries values of 20 KB to 1 MB. */
 export function planRequest(index: number): DemoRequest {
-  const random = demoRandom(0x51de + index)
-  const language = random() < 0.5 ? 'zh' : 'en'
-  const usesPlugin = random() < 0.6
-  const failure = random() < 0.09 ? (usesPlugin && random() < 0.6 ? 'plugin' : 'model') : 'none'
-  const isLarge = random() < 0.17
-  const largeBytes = () => Math.round(20_480 * 51.2 ** random())
-  const usesKnowledge = random() < 0.6
+  const random = new SeededRandom(0x51de, index)
+  const language = random.chance(0.5) ? 'zh' : 'en'
+  const usesPlugin = random.chance(0.6)
+  const failure = random.chance(0.09) ? (usesPlugin && random.chance(0.6) ? 'plugin' : 'model') : 'none'
+  const isLarge = random.chance(0.17)
+  const largeBytes = () => Math.round(20_480 * 51.2 ** random.next())
+  const usesKnowledge = random.chance(0.6)
   return {
     index,
     appId: APPS[index % APPS.length]!,
-    uid: `user-${Math.floor(random() * 40)}`,
+    uid: `user-${Math.floor(random.next() * 40)}`,
     chatId: `chat-${index.toString().padStart(4, '0')}`,
     language,
-    question: QUESTIONS[language][Math.floor(random() * QUESTIONS[language].length)]!,
+    question: QUESTIONS[language][Math.floor(random.next() * QUESTIONS[language].length)]!,
     usesKnowledge,
     usesPlugin,
-    usesMessage: random() < 0.5,
-    usesSecondModel: random() < 0.4,
+    usesMessage: random.chance(0.5),
+    usesSecondModel: random.chance(0.4),
     failure,
-    answerBytes: isLarge ? largeBytes() : 120 + Math.floor(random() * 800),
-    documentBytes: isLarge && usesKnowledge ? largeBytes() : 400 + Math.floor(random() * 2_000),
-    firstFrameMs: 5 + Math.floor(random() * 20),
-    modelMs: 10 + Math.floor(random() * 30),
+    answerBytes: isLarge ? largeBytes() : 120 + Math.floor(random.next() * 800),
+    documentBytes: isLarge && usesKnowledge ? largeBytes() : 400 + Math.floor(random.next() * 2_000),
+    firstFrameMs: 5 + Math.floor(random.next() * 20),
+    modelMs: 10 + Math.floor(random.next() * 30),
   }
-}
-
-/** Running text of at least `minBytes` bytes of UTF-8, different for each seed. */
-export function demoText(language: 'zh' | 'en', minBytes: number, seed: number): string {
-  const random = demoRandom(seed)
-  const sentences = SENTENCES[language]
-  const parts: string[] = []
-  for (let bytes = 0, number = 1; bytes < minBytes; number++) {
-    const part = `${number}. ${sentences[Math.floor(random() * sentences.length)]!} `
-    parts.push(part)
-    bytes += Buffer.byteLength(part)
-  }
-  return parts.join('')
 }
 
 /** Counts tokens roughly as models do: one a word, or one and a half characters of Chinese. */

@@ -3,13 +3,13 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { type SlabPlace, SlabPool } from './slabs.ts'
 
-function place(byteLength: number): SlabPlace {
-  return { slab: null, start: 0, byteLength, isPinned: false }
+function place(storedBytes: number): SlabPlace {
+  return { slab: null, start: 0, storedBytes, isPinned: false }
 }
 
 function read(at: SlabPlace): Buffer {
   assert.ok(at.slab !== null)
-  return at.slab.buffer.subarray(at.start, at.start + at.byteLength)
+  return at.slab.buffer.subarray(at.start, at.start + at.storedBytes)
 }
 
 test('what was stored is read back the same through any order of stores, pins, releases and compactions', () => {

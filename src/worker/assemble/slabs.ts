@@ -2,7 +2,7 @@
 export interface SlabPlace {
   slab: Slab | null
   start: number
-  readonly byteLength: number
+  readonly storedBytes: number
   isPinned: boolean
 }
 
@@ -56,9 +56,9 @@ export class SlabPool {
     return this.#liveBytes
   }
 
-  /** Copies `bytes` (`place.byteLength` of them) into a slab. */
+  /** Copies `bytes` (`place.storedBytes` of them) into a slab. */
   store(place: SlabPlace, bytes: Buffer): void {
-    const length = place.byteLength
+    const length = place.storedBytes
     const slab = length > this.#slabBytes >>> 2 ? this.#open(length) : this.#slabWithRoom(length)
     bytes.copy(slab.buffer, slab.used, 0, length)
     this.#put(slab, place)
@@ -77,7 +77,7 @@ export class SlabPool {
     const slab = place.slab
     if (slab === null) return
     place.slab = null
-    this.#liveBytes -= place.byteLength
+    this.#liveBytes -= place.storedBytes
     if (place.isPinned) slab.pinnedRecords -= 1
     this.#leave(slab, place)
   }
@@ -94,11 +94,11 @@ export class SlabPool {
       if (slab === this.#current || slab.pinnedRecords > 0 || !isSparse) continue
       for (const place of slab.places) {
         if (place.slab !== slab) continue
-        const target = this.#slabWithRoom(place.byteLength)
-        slab.buffer.copy(target.buffer, target.used, place.start, place.start + place.byteLength)
+        const target = this.#slabWithRoom(place.storedBytes)
+        slab.buffer.copy(target.buffer, target.used, place.start, place.start + place.storedBytes)
         this.#put(target, place)
         this.#leave(slab, place)
-        copied += place.byteLength
+        copied += place.storedBytes
       }
     }
     return copied
@@ -112,14 +112,14 @@ export class SlabPool {
   #put(slab: Slab, place: SlabPlace): void {
     place.slab = slab
     place.start = slab.used
-    slab.used += place.byteLength
-    slab.liveBytes += place.byteLength
+    slab.used += place.storedBytes
+    slab.liveBytes += place.storedBytes
     slab.liveRecords += 1
     slab.places.push(place)
   }
 
   #leave(slab: Slab, place: SlabPlace): void {
-    slab.liveBytes -= place.byteLength
+    slab.liveBytes -= place.storedBytes
     slab.liveRecords -= 1
     if (slab.liveRecords > 0) return
     slab.used = 0

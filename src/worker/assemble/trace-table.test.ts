@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import type { Completeness } from '../../codec/facts.ts'
 import type { CloseReason } from '../../model/fragment.ts'
 import type { OpenTrace } from './open-trace.ts'
-import { type ClosingRules, type Completeness, TraceTable } from './trace-table.ts'
+import { type ClosingRules, TraceTable } from './trace-table.ts'
 
 interface Entry {
   readonly offset: number

@@ -1,3 +1,4 @@
+import type { Completeness } from '../../codec/facts.ts'
 import type { CloseReason } from '../../model/fragment.ts'
 import {
   Lane,
@@ -29,12 +30,6 @@ export const CLOSING_RULES: ClosingRules = {
   maxRows: 10_000,
   maxBytes: 32 * 1024 * 1024,
 }
-
-/**
- * `complete`: nothing is missing. `complete_if_idle`: nothing is missing but the root of some trace id, which has only roots
- * with a remote parent. `incomplete`: something that was announced or referred to is missing.
- */
-export type Completeness = 'complete' | 'complete_if_idle' | 'incomplete'
 
 export interface TraceTableOptions<R extends TraceEntry> {
   readonly rules: ClosingRules

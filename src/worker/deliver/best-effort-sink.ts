@@ -1,10 +1,10 @@
 import type { Clock } from '../../model/clock.ts'
 import type { Fragment } from '../../model/fragment.ts'
+import { asError, type Backoff, backoffMs, errorCode, pause } from '../../model/retry.ts'
 import type { Sink } from '../../model/sink.ts'
 import { type Logger, RepeatedWarnings } from '../../telemetry/logger.ts'
 import type { DeliveryMetrics } from '../../telemetry/metrics.ts'
 import { offsetRanges, type SharedDelivery } from './delivery.ts'
-import { asError, type Backoff, backoffMs, errorCode, pause } from './retry.ts'
 
 export interface BestEffortLimits {
   /** Bytes that may wait, what is being written included. Default 32 MiB. */

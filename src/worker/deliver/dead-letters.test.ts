@@ -2,10 +2,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { DEAD_LETTER_HEADERS, type DeadLetter } from '../../model/dead-letter.ts'
 import { SiderealError } from '../../model/errors.ts'
+import { ManualClock, settlePromises } from '../../model/manual-clock.ts'
 import { WorkerCounters } from '../../telemetry/counters.ts'
 import { silentLogger } from '../../telemetry/logger.ts'
 import { type DeadLetterRecord, DeadLetters, type DeadLettersOptions } from './dead-letters.ts'
-import { ManualClock, settlePromises } from './manual-clock.ts'
 
 function setUp(change: Partial<DeadLettersOptions> = {}) {
   const clock = new ManualClock()

@@ -7,9 +7,9 @@ import {
   type DeadLetterQueue,
 } from '../../model/dead-letter.ts'
 import { isSiderealError } from '../../model/errors.ts'
+import { asError, type Backoff, backoffMs, errorCode, pause } from '../../model/retry.ts'
 import type { WorkerCounters } from '../../telemetry/counters.ts'
 import { type Logger, RepeatedWarnings } from '../../telemetry/logger.ts'
-import { asError, type Backoff, backoffMs, errorCode, pause } from './retry.ts'
 
 export interface DeadLetterRecord {
   readonly key: Buffer | null

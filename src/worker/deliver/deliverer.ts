@@ -2,6 +2,7 @@ import type { Clock, Timer } from '../../model/clock.ts'
 import type { DeadLetterQueue } from '../../model/dead-letter.ts'
 import { SiderealError } from '../../model/errors.ts'
 import type { Fragment } from '../../model/fragment.ts'
+import { asError, type Backoff, backoffMs, errorCode, pause } from '../../model/retry.ts'
 import type { RefusedRecord, Sink } from '../../model/sink.ts'
 import type { WorkerCounters } from '../../telemetry/counters.ts'
 import type { SinkHealth } from '../../telemetry/health.ts'
@@ -10,7 +11,6 @@ import type { DeliveryMetrics } from '../../telemetry/metrics.ts'
 import { type BestEffortLimits, BestEffortSink } from './best-effort-sink.ts'
 import { type Delivery, SharedDelivery } from './delivery.ts'
 import { RequiredSink } from './required-sink.ts'
-import { asError, type Backoff, backoffMs, errorCode, pause } from './retry.ts'
 
 /** The step between assembly and the sinks: payloads go to object storage, records come back changed. */
 export interface FragmentProcessor {

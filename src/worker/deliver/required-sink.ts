@@ -1,9 +1,9 @@
 import type { Clock } from '../../model/clock.ts'
 import type { Fragment } from '../../model/fragment.ts'
+import { asError, type Backoff, backoffMs, errorCode, pause } from '../../model/retry.ts'
 import type { RefusedRecord, Sink } from '../../model/sink.ts'
 import { type Logger, RepeatedWarnings } from '../../telemetry/logger.ts'
 import type { DeliveryMetrics } from '../../telemetry/metrics.ts'
-import { asError, type Backoff, backoffMs, errorCode, pause } from './retry.ts'
 
 export interface RequiredSinkOptions {
   readonly sink: Sink

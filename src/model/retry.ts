@@ -1,5 +1,5 @@
-import type { Clock } from '../../model/clock.ts'
-import { isSiderealError } from '../../model/errors.ts'
+import type { Clock } from './clock.ts'
+import { isSiderealError } from './errors.ts'
 
 export interface Backoff {
   /** Default 200. */

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../../model/clock.ts'
+import type { Clock, Timer } from './clock.ts'
 
 /** A clock that stands still until it is moved: what depends on time is then decided by the test. */
 export class ManualClock implements Clock {

@@ -1,0 +1,139 @@
+import { FactsCollector } from '../../codec/facts.ts'
+import { RecordHeader } from '../../codec/record-header.ts'
+import type { Clock } from '../../model/clock.ts'
+import type { DeadLetterQueue } from '../../model/dead-letter.ts'
+import type { Task, TaskHandler } from '../../model/task.ts'
+import type { WorkerCounters } from '../../telemetry/counters.ts'
+import { type Logger, RepeatedWarnings } from '../../telemetry/logger.ts'
+import type { ClosedFragment } from './closed-fragment.ts'
+import { SchemaGate, type SchemaSource } from './schema-gate.ts'
+import { SlabPool } from './slabs.ts'
+import { TaskAssembler } from './task-assembler.ts'
+import type { ClosingRules } from './trace-table.ts'
+
+/** What the assemblers of all partitions have in common. */
+export interface AssemblyShared {
+  readonly rules: ClosingRules
+  readonly recentSids: number | undefined
+  readonly schemas: SchemaGate
+  readonly slabs: SlabPool
+  /** Reused from record to record and from trace to trace: there is one thread. */
+  readonly header: RecordHeader
+  readonly facts: FactsCollector
+  readonly deadLetters: DeadLetterQueue
+  readonly counters: WorkerCounters
+  onFragment(closed: ClosedFragment): void
+  /** Adds to what all open traces hold. */
+  account(bytes: number, traces: number): void
+  onTick(): void
+  forget(assembler: TaskAssembler): void
+}
+
+export interface AssemblyOptions {
+  readonly rules: ClosingRules
+  /** What open traces may hold. Over it the oldest are closed; reading goes on, since a paused partition's time stands still. */
+  readonly maxOpenBytes: number
+  /** SIDs that a task remembers after they closed. Default 32,768. */
+  readonly recentSids?: number
+  readonly schemas: SchemaSource
+  readonly deadLetters: DeadLetterQueue
+  readonly onFragment: (closed: ClosedFragment) => void
+  readonly clock: Clock
+  readonly random: () => number
+  readonly logger: Logger
+  readonly counters: WorkerCounters
+}
+
+/** Below that part of the share closing for memory stops: so that not every record closes a trace. */
+const RELIEF = 0.95
+
+/** Assembly of all partitions of this worker: makes their handlers, and bounds what they hold together. */
+export class Assembly {
+  readonly #options: AssemblyOptions
+  readonly #shared: AssemblyShared
+  readonly #slabs = new SlabPool()
+  readonly #gate: SchemaGate
+  readonly #warnings: RepeatedWarnings
+  readonly #assemblers = new Set<TaskAssembler>()
+  #openBytes = 0
+  #openTraces = 0
+  #shareScale = 1
+  #isRelieving = false
+
+  constructor(options: AssemblyOptions) {
+    this.#options = options
+    this.#gate = new SchemaGate(options)
+    this.#warnings = new RepeatedWarnings(options.logger, options.clock)
+    this.#shared = {
+      rules: options.rules,
+      recentSids: options.recentSids,
+      schemas: this.#gate,
+      slabs: this.#slabs,
+      header: new RecordHeader(),
+      facts: new FactsCollector(),
+      deadLetters: options.deadLetters,
+      counters: options.counters,
+      onFragment: options.onFragment,
+      account: (bytes, traces) => {
+        this.#openBytes += bytes
+        this.#openTraces += traces
+        if (bytes > 0) this.#relieve()
+      },
+      onTick: () => void this.#slabs.compact(),
+      forget: (assembler) => void this.#assemblers.delete(assembler),
+    }
+  }
+
+  get openBytes(): number {
+    return this.#openBytes
+  }
+
+  get openTraces(): number {
+    return this.#openTraces
+  }
+
+  /** Memory allocated for record bytes, of open traces and of fragments not yet released. */
+  get slabBytes(): number {
+    return this.#slabs.allocatedBytes
+  }
+
+  /** For the source: one handler for each partition. */
+  handlerFor(task: Task): TaskHandler {
+    const assembler = new TaskAssembler(task, this.#shared)
+    this.#assemblers.add(assembler)
+    return assembler
+  }
+
+  /** Makes the share of memory smaller while the process is over its limit (1 = the whole share). */
+  scaleShare(scale: number): void {
+    this.#shareScale = scale
+    if (scale < 1) this.#slabs.trim()
+    this.#relieve()
+  }
+
+  close(): void {
+    this.#gate.close()
+  }
+
+  /** Closes the oldest traces of all partitions until there is room again. */
+  #relieve(): void {
+    const share = this.#options.maxOpenBytes * this.#shareScale
+    if (this.#openBytes <= share || this.#isRelieving) return
+    this.#isRelieving = true
+    let closed = 0
+    while (this.#openBytes > share * RELIEF) {
+      let oldest: TaskAssembler | null = null
+      for (const assembler of this.#assemblers) {
+        if (oldest === null || assembler.oldestMs < oldest.oldestMs) oldest = assembler
+      }
+      if (oldest === null || !oldest.closeOldest()) break
+      closed += 1
+    }
+    this.#isRelieving = false
+    this.#warnings.warn(
+      'memory',
+      { closed, openTraces: this.#openTraces, openBytes: this.#openBytes, share },
+      'open traces are over their share of memory: the oldest were closed as memory_pressure',
+    )
+  }
+}

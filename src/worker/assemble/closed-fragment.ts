@@ -1,0 +1,48 @@
+import type { RecordHeaders } from '../../model/dead-letter.ts'
+import type { CloseReason, Fragment, FragmentFacts } from '../../model/fragment.ts'
+import type { Task } from '../../model/task.ts'
+import type { OpenTrace } from './open-trace.ts'
+import type { SlabPool } from './slabs.ts'
+import type { TraceRecord } from './trace-record.ts'
+
+const NO_HEADERS: RecordHeaders = {}
+
+/** A fragment as assembly hands it on, with its task and its memory. */
+export class ClosedFragment {
+  readonly fragment: Fragment
+  readonly task: Task
+  readonly heldBytes: number
+  readonly #records: readonly TraceRecord[]
+  readonly #slabs: SlabPool
+
+  constructor(
+    task: Task,
+    trace: OpenTrace<TraceRecord>,
+    reason: CloseReason,
+    facts: readonly FragmentFacts[],
+    slabs: SlabPool,
+  ) {
+    this.task = task
+    this.heldBytes = trace.heldBytes
+    this.#records = trace.records
+    this.#slabs = slabs
+    for (const record of trace.records) slabs.pin(record)
+    const { sid, records, byteLength, rowCount } = trace
+    this.fragment = { sid, reason, records, facts, byteLength, rowCount }
+  }
+
+  /** A record as it was consumed. The key was checked to be the SID. */
+  original(offset: number): { key: Buffer; value: Buffer; headers: RecordHeaders } | undefined {
+    const record = this.#records.find((one) => one.offset === offset)
+    if (record === undefined) return undefined
+    return {
+      key: Buffer.from(this.fragment.sid, 'utf8'),
+      value: record.bytes,
+      headers: record.headers ?? NO_HEADERS,
+    }
+  }
+
+  release(): void {
+    for (const record of this.#records) this.#slabs.release(record)
+  }
+}

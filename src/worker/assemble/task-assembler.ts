@@ -1,0 +1,239 @@
+import type { RecordType } from '../../codec/record-type.ts'
+import { BODY_START, readFrame } from '../../codec/wire.ts'
+import { copyHeaders, type DeadLetterReason, type RecordHeaders } from '../../model/dead-letter.ts'
+import { SiderealError } from '../../model/errors.ts'
+import type { CloseReason } from '../../model/fragment.ts'
+import { asError } from '../../model/retry.ts'
+import type { SourceRecord, Task, TaskHandler } from '../../model/task.ts'
+import type { AssemblyShared } from './assembly.ts'
+import { ClosedFragment } from './closed-fragment.ts'
+import type { OpenTrace } from './open-trace.ts'
+import { TraceRecord } from './trace-record.ts'
+import { TraceTable } from './trace-table.ts'
+
+/** What is wrong with a record that can never become part of a trace. */
+interface Fault {
+  readonly reason: DeadLetterReason
+  readonly stage: 'KEY_CONVERTER' | 'VALUE_CONVERTER'
+  readonly schemaId: number | null
+  readonly error: Error
+}
+
+/** Assembly of one partition: each record becomes part of an open trace, or a dead letter, or waits. */
+export class TaskAssembler implements TaskHandler {
+  readonly #task: Task
+  readonly #shared: AssemblyShared
+  readonly #table: TraceTable<TraceRecord>
+  /** Taken from the records alone, so that it does not depend on how far the source is ahead. */
+  #streamMs = 0
+  /** The trace whose facts the collector holds. */
+  #collected: OpenTrace<TraceRecord> | null = null
+  #accountedBytes = 0
+  #accountedTraces = 0
+
+  constructor(task: Task, shared: AssemblyShared) {
+    this.#task = task
+    this.#shared = shared
+    this.#table = new TraceTable<TraceRecord>({
+      rules: shared.rules,
+      ...(shared.recentSids === undefined ? {} : { recentSids: shared.recentSids }),
+      judge: (trace) => {
+        this.#collect(trace)
+        return shared.facts.completeness()
+      },
+      onClose: (trace, reason) => this.#hand(trace, reason),
+    })
+  }
+
+  get oldestMs(): number {
+    return this.#table.oldestMs
+  }
+
+  onRecord(record: SourceRecord): 'taken' | 'blocked' {
+    this.#advanceTo(record.appendTimeMs)
+    const answer = this.#take(record)
+    this.#account()
+    return answer
+  }
+
+  onSkipped(record: SourceRecord): void {
+    this.#advanceTo(record.appendTimeMs)
+    if (record.key !== null) this.#table.noteSettled(record.key.toString('utf8'))
+    this.#shared.counters.recordsSkipped += 1
+    this.#account()
+  }
+
+  onQuiet(clockMs: number): void {
+    this.#table.advance(clockMs)
+    this.#account()
+  }
+
+  onTick(): void {
+    this.#table.advance(this.#streamMs)
+    this.#account()
+    this.#shared.onTick()
+  }
+
+  onLost(): void {
+    this.#table.clear((trace) => {
+      for (const record of trace.records) this.#shared.slabs.release(record)
+    })
+    this.#account()
+    this.#shared.forget(this)
+  }
+
+  /** For `memory_pressure`: false = there is no open trace. */
+  closeOldest(): boolean {
+    const isClosed = this.#table.closeOldest()
+    this.#account()
+    return isClosed
+  }
+
+  #advanceTo(appendTimeMs: number): void {
+    if (appendTimeMs < this.#streamMs) this.#shared.counters.recordsOutOfOrder += 1
+    else this.#streamMs = appendTimeMs
+    this.#table.advance(this.#streamMs)
+  }
+
+  #take(record: SourceRecord): 'taken' | 'blocked' {
+    const { key, value } = record
+    if (value === null) return this.#reject(record, valueFault('tombstone', null, 'the record has no value'))
+    if (key === null)
+      return this.#reject(
+        record,
+        keyFault('null_key', null, 'the record has no key; the key must be its SID'),
+      )
+    let schemaId: number
+    try {
+      schemaId = readFrame(value)
+    } catch (error) {
+      return this.#reject(record, valueFault('bad_frame', null, error))
+    }
+    const { schemas, header, counters, slabs } = this.#shared
+    const type = schemas.lookUp(schemaId)
+    if (type === undefined) {
+      schemas.whenKnown(schemaId, () => this.#task.unblock())
+      return 'blocked'
+    }
+    if (type instanceof SiderealError) {
+      const reason = type.code === 'SIDEREAL_SCHEMA_UNKNOWN' ? 'schema_unknown' : 'schema_unusable'
+      return this.#reject(record, valueFault(reason, schemaId, type))
+    }
+    try {
+      type.inspect(value, BODY_START, value.length, header)
+    } catch (error) {
+      return this.#reject(record, valueFault('record_invalid', schemaId, error))
+    }
+    const { sid } = header
+    if (!isKeyOf(key, sid)) {
+      return this.#reject(record, keyFault('key_mismatch', schemaId, "the record's key is not its SID"))
+    }
+    const stored = this.#recordOf(record, type, value.length)
+    slabs.store(stored, value)
+    this.#table.append(sid, stored, this.#streamMs)
+    counters.recordsConsumed += 1
+    counters.recordBytesConsumed += value.length
+    if (type.kind === 'spans') counters.spansConsumed += header.rowCount
+    else counters.logsConsumed += header.rowCount
+    return 'taken'
+  }
+
+  #recordOf(record: SourceRecord, type: RecordType, storedBytes: number): TraceRecord {
+    const { offset, headers } = record
+    return new TraceRecord(
+      this.#task,
+      offset,
+      receivedAt(record),
+      type,
+      this.#shared.header,
+      storedBytes,
+      isEmpty(headers) ? null : copyHeaders(headers),
+    )
+  }
+
+  #reject(record: SourceRecord, fault: Fault): 'taken' | 'blocked' {
+    const { deadLetters, counters } = this.#shared
+    const task = this.#task
+    const isTaken = deadLetters.offer({
+      topic: task.topic,
+      partition: task.partition,
+      offset: record.offset,
+      appendTimeMs: record.appendTimeMs,
+      key: record.key,
+      value: record.value,
+      headers: record.headers,
+      ...fault,
+      isWanted: () => task.isAlive,
+      onStored: () => {
+        task.settle([record.offset])
+        counters.recordsSettled += 1
+      },
+    })
+    if (!isTaken) {
+      deadLetters.whenRoom(() => task.unblock())
+      return 'blocked'
+    }
+    counters.recordsConsumed += 1
+    counters.recordBytesConsumed += record.value?.length ?? 0
+    return 'taken'
+  }
+
+  #collect(trace: OpenTrace<TraceRecord>): void {
+    const { facts } = this.#shared
+    facts.reset()
+    for (const record of trace.records) {
+      const start = record.start
+      record.type.collect(
+        record.memory,
+        start + BODY_START,
+        start + record.storedBytes,
+        record.receivedAtMs,
+        facts,
+      )
+    }
+    this.#collected = trace
+  }
+
+  #hand(trace: OpenTrace<TraceRecord>, reason: CloseReason): void {
+    const { facts, slabs, counters } = this.#shared
+    // The look that found it complete has just collected it.
+    if (this.#collected !== trace) this.#collect(trace)
+    this.#collected = null
+    counters.fragmentsClosed[reason] += 1
+    this.#shared.onFragment(new ClosedFragment(this.#task, trace, reason, facts.build(), slabs))
+  }
+
+  /** Reports what the open traces hold to the sum over all tasks, which bounds it. */
+  #account(): void {
+    const { heldBytes, size } = this.#table
+    this.#shared.account(heldBytes - this.#accountedBytes, size - this.#accountedTraces)
+    this.#accountedBytes = heldBytes
+    this.#accountedTraces = size
+  }
+}
+
+/** When the record was taken by Kafka: what rows say, and never the clock that closes traces. */
+function receivedAt(record: SourceRecord): number {
+  return record.appendTimeMs
+}
+
+function isKeyOf(key: Buffer, sid: string): boolean {
+  return key.length === Buffer.byteLength(sid, 'utf8') && key.toString('utf8') === sid
+}
+
+function isEmpty(headers: RecordHeaders): boolean {
+  for (const _ in headers) return false
+  return true
+}
+
+function valueFault(reason: DeadLetterReason, schemaId: number | null, error: unknown): Fault {
+  return { reason, stage: 'VALUE_CONVERTER', schemaId, error: faultError(error) }
+}
+
+function keyFault(reason: DeadLetterReason, schemaId: number | null, error: unknown): Fault {
+  return { reason, stage: 'KEY_CONVERTER', schemaId, error: faultError(error) }
+}
+
+function faultError(error: unknown): Error {
+  return typeof error === 'string' ? new SiderealError('SIDEREAL_RECORD_INVALID', error) : asError(error)
+}

@@ -24,7 +24,10 @@ test('a fresh topic takes its time from the broker', async () => {
 test('a fresh database is there and empty', async () => {
   const database = await freshDatabase(servers)
   const query = `SELECT count() FROM system.tables WHERE database = '${database}'`
-  const response = await fetch(`${servers.clickhouseUrl}/?database=${database}`, { method: 'POST', body: query })
+  const response = await fetch(`${servers.clickhouseUrl}/?database=${database}`, {
+    method: 'POST',
+    body: query,
+  })
   assert.equal((await response.text()).trim(), '0')
 })
 

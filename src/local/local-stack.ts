@@ -16,9 +16,7 @@ import { SEAWEEDFS_STOP_GRACE_MS } from './seaweedfs-server.ts'
 import { STOP_GRACE_MS, stopProcess } from './server-process.ts'
 import { SERVER_NAMES, type ServerName, startStack } from './stack.ts'
 
-const DATA_FOLDER = join(SIDEREAL_FOLDER, 'data')
-const LOG_FOLDER = join(SIDEREAL_FOLDER, 'logs')
-const LOCK_FILE = join(SIDEREAL_FOLDER, 'local.lock')
+const lockFile = (folder: string) => join(folder, 'local.lock')
 
 export interface UpOptions {
   /** Default: all. */
@@ -28,24 +26,28 @@ export interface UpOptions {
   fresh?: boolean
   /** Ports of the addresses that users type, instead of those of last time or free ones. */
   ports?: Partial<Record<ServerName, number>>
+  /** Where state, data and logs lie. Default: `.sidereal` of the clone. */
+  folder?: string
   onProgress: Progress
 }
 
 /** Starts the servers that go on after this process, or finds them running. Data and ports are those of the last time. */
 export async function bringUp(options: UpOptions): Promise<LocalState> {
-  return await withFileLock(LOCK_FILE, async () => {
+  const folder = options.folder ?? SIDEREAL_FOLDER
+  const dataFolder = join(folder, 'data')
+  return await withFileLock(lockFile(folder), async () => {
     const names = options.servers ?? SERVER_NAMES
-    const before = readLocalState()
+    const before = readLocalState(folder)
     if (before !== undefined) {
       if (options.fresh !== true && isWhatIsWanted(before, options)) return before
-      await stopAll(before, options.onProgress)
+      await stopAll(before, folder, options.onProgress)
     }
-    if (options.fresh === true) rmSync(DATA_FOLDER, { recursive: true, force: true, maxRetries: 3 })
+    if (options.fresh === true) rmSync(dataFolder, { recursive: true, force: true, maxRetries: 3 })
     const stack = await startStack({
       servers: names,
       brokers: options.brokers ?? 1,
-      dataFolder: DATA_FOLDER,
-      logFolder: LOG_FOLDER,
+      dataFolder,
+      logFolder: join(folder, 'logs'),
       ports: await choosePortsOf(names, options.ports ?? {}, before),
       onProgress: options.onProgress,
     })
@@ -56,7 +58,7 @@ export async function bringUp(options: UpOptions): Promise<LocalState> {
       const { address, ports, processes } = server
       state.servers[name] = { address, ports: [...ports], processes: [...processes] }
     }
-    writeLocalState(state)
+    writeLocalState(state, folder)
     // Only now: interrupted before this point, nothing of it stays behind.
     await stack.release()
     return state
@@ -64,14 +66,14 @@ export async function bringUp(options: UpOptions): Promise<LocalState> {
 }
 
 /** Stops exactly what `bringUp` started, by pid and start time. Gives the names of the servers that were still there. */
-export async function takeDown(onProgress: Progress): Promise<ServerName[]> {
-  return await withFileLock(LOCK_FILE, async () => {
-    const state = readLocalState()
-    return state === undefined ? [] : await stopAll(state, onProgress)
+export async function takeDown(onProgress: Progress, folder = SIDEREAL_FOLDER): Promise<ServerName[]> {
+  return await withFileLock(lockFile(folder), async () => {
+    const state = readLocalState(folder)
+    return state === undefined ? [] : await stopAll(state, folder, onProgress)
   })
 }
 
-async function stopAll(state: LocalState, onProgress: Progress): Promise<ServerName[]> {
+async function stopAll(state: LocalState, folder: string, onProgress: Progress): Promise<ServerName[]> {
   const stopped = await Promise.all(
     serverEntries(state).map(async ([name, server]) => {
       const graceMs = name === 'seaweedfs' ? SEAWEEDFS_STOP_GRACE_MS : STOP_GRACE_MS
@@ -81,7 +83,7 @@ async function stopAll(state: LocalState, onProgress: Progress): Promise<ServerN
       return [name]
     }),
   )
-  clearLocalState(state)
+  clearLocalState(state, folder)
   return stopped.flat()
 }
 

@@ -4,10 +4,11 @@ import { z } from 'zod'
 import { SIDEREAL_FOLDER } from './local-folders.ts'
 import { isSameProcess } from './process-identity.ts'
 
-const STATE_FILE = join(SIDEREAL_FOLDER, 'local.json')
+const STATE_FILE = 'local.json'
+const ENV_FILE_NAME = 'local.env'
 
-/** Shell form of the addresses, for `source` or `node --env-file`. */
-export const ENV_FILE = join(SIDEREAL_FOLDER, 'local.env')
+/** Shell form of the addresses of `local up`, for `source` or `--env-file`. */
+export const ENV_FILE = join(SIDEREAL_FOLDER, ENV_FILE_NAME)
 
 const serverState = z.object({
   address: z.string(),
@@ -27,26 +28,27 @@ export type LocalState = z.infer<typeof localState>
 export type ServerState = z.infer<typeof serverState>
 
 /** Reads what the last `local up` wrote; undefined when there is nothing, or nothing readable. */
-export function readLocalState(): LocalState | undefined {
-  if (!existsSync(STATE_FILE)) return undefined
-  const parsed = localState.safeParse(JSON.parse(readFileSync(STATE_FILE, 'utf8')))
+export function readLocalState(folder = SIDEREAL_FOLDER): LocalState | undefined {
+  const path = join(folder, STATE_FILE)
+  if (!existsSync(path)) return undefined
+  const parsed = localState.safeParse(JSON.parse(readFileSync(path, 'utf8')))
   return parsed.success ? parsed.data : undefined
 }
 
 /** Writes state and address files; a reader sees the old ones or the new ones, never half of them. */
-export function writeLocalState(state: LocalState): void {
-  mkdirSync(SIDEREAL_FOLDER, { recursive: true })
-  replaceFile(STATE_FILE, `${JSON.stringify(state, null, 2)}\n`)
+export function writeLocalState(state: LocalState, folder = SIDEREAL_FOLDER): void {
+  mkdirSync(folder, { recursive: true })
+  replaceFile(join(folder, STATE_FILE), `${JSON.stringify(state, null, 2)}\n`)
   const lines = Object.entries(state.env).map(([key, value]) => `${key}=${value}`)
-  replaceFile(ENV_FILE, `${lines.join('\n')}\n`)
+  replaceFile(join(folder, ENV_FILE_NAME), `${lines.join('\n')}\n`)
 }
 
 /** Forgets the addresses, which lead nowhere once the servers are down; the ports stay for the next start. */
-export function clearLocalState(state: LocalState): void {
+export function clearLocalState(state: LocalState, folder = SIDEREAL_FOLDER): void {
   const servers: LocalState['servers'] = {}
   for (const [name, server] of serverEntries(state)) servers[name] = { ...server, processes: [] }
-  replaceFile(STATE_FILE, `${JSON.stringify({ servers, env: {} }, null, 2)}\n`)
-  rmSync(ENV_FILE, { force: true })
+  replaceFile(join(folder, STATE_FILE), `${JSON.stringify({ servers, env: {} }, null, 2)}\n`)
+  rmSync(join(folder, ENV_FILE_NAME), { force: true })
 }
 
 /** The servers of a state with their names. */

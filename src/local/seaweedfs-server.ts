@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { silent, weedProgram } from './downloads.ts'
 import { choosePorts } from './free-ports.ts'
@@ -66,6 +66,10 @@ export class SeaweedFsServer implements LocalServer {
         `-master.port=${master}`,
         `-master.port.grpc=${masterGrpc}`,
         '-master.volumeSizeLimitMB=256',
+        '-master.telemetry=false',
+        // A master alone waits that long for others before it leads; 10 s by default, each time it starts with data.
+        '-master.electionTimeout=1s',
+        '-master.heartbeatInterval=100ms',
         `-volume.port=${volume}`,
         `-volume.port.grpc=${volumeGrpc}`,
         '-volume.max=100',
@@ -103,6 +107,11 @@ export class SeaweedFsServer implements LocalServer {
 
   async close(): Promise<void> {
     await this.#process?.close()
+    // `weed` leaves these in a place that it does not let us choose.
+    const [, s3Grpc, , masterGrpc, , volumeGrpc, , filerGrpc] = this.#ports
+    const sockets = { s3: s3Grpc, master: masterGrpc, volume: volumeGrpc, filer: filerGrpc }
+    for (const [part, port] of Object.entries(sockets))
+      rmSync(`/tmp/seaweedfs-${part}-grpc-${port}.sock`, { force: true })
   }
 
   /** The gateway answers before a volume can take a file: ask the master for a place, and the gateway for any answer. */

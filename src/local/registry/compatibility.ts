@@ -28,7 +28,7 @@ export function parseAvroSchema(text: string): Type {
   }
 }
 
-/** Text by which two spellings of one schema (white space, order of the keys) are known to be the same. */
+/** Text by which two spellings of one schema (white space, order of the keys, `{"type": "int"}`) are known to be the same. */
 export function canonicalText(text: string): string {
   return JSON.stringify(sortKeys(JSON.parse(text)))
 }
@@ -36,6 +36,8 @@ export function canonicalText(text: string): string {
 function sortKeys(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sortKeys)
   if (typeof value !== 'object' || value === null) return value
+  // {"type": "string"} is the long spelling of "string".
+  if ('type' in value && Object.keys(value).length === 1) return sortKeys(value.type)
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))
   return Object.fromEntries(entries.map(([key, item]) => [key, sortKeys(item)]))
 }

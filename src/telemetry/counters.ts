@@ -24,6 +24,10 @@ export class WorkerCounters {
   deadLetters: Record<DeadLetterReason, number> = zeros(DEAD_LETTER_REASONS)
   deadLetterValuesOmitted = 0
   schemaWaits = 0
+  payloadsStored = 0
+  payloadPacksStored = 0
+  payloadPackBytes = 0
+  payloadUploadsFailed = 0
 }
 
 function zeros<K extends string>(keys: readonly K[]): Record<K, number> {

@@ -11,6 +11,7 @@ const good: HealthFacts = {
   fatal: null,
   isAssigned: true,
   loopAgeMs: 20,
+  fetchAgeMs: 300,
   sinks: [
     { name: 'clickhouse', isRequired: true, failingForMs: 0 },
     { name: 'otlp', isRequired: false, failingForMs: 600_000 },
@@ -37,7 +38,12 @@ test('a loop that stands still and a fatal error are reasons to restart', () => 
 })
 
 test('a worker without assignment, before its start checks, or closing is not ready', () => {
-  for (const change of [{ isAssigned: false }, { hasStarted: false }, { isClosing: true }]) {
+  for (const change of [
+    { isAssigned: false },
+    { hasStarted: false },
+    { isClosing: true },
+    { fetchAgeMs: 31_000 },
+  ]) {
     const verdict = judgeHealth({ ...good, ...change })
     assert.deepEqual([verdict.isAlive, verdict.isReady], [true, false], JSON.stringify(change))
   }
@@ -51,6 +57,8 @@ test('every metric with a closed set of labels is there at zero before anything 
     processMetrics: false,
     figures: () => ({
       partitions: [{ partition: 3, lagRecords: 7, lagSeconds: 1.5, watermarkAgeSeconds: 2.5 }],
+      source: { commitsOk: 3, commitsFailed: 0, rebalances: 1, jumps: 0, lostByRetention: 0, blocked: 0 },
+      memoryScale: 1,
       openTraces: 4,
       openBytes: 5,
       slabBytes: 6,
@@ -77,6 +85,8 @@ test('every metric with a closed set of labels is there at zero before anything 
       'sidereal_sink_lost_records_total{sink="otlp"} 0',
       'sidereal_lag_seconds{partition="3"} 1.5',
       'sidereal_sink_queue_bytes{sink="otlp"} 9',
+      'sidereal_commits_total{result="ok"} 3',
+      'sidereal_payloads_total 0',
       'sidereal_paused{reason="undelivered"} 1',
     ]) {
       assert.ok(text.includes(`${line}\n`), `${line} is missing in:\n${text}`)

@@ -10,6 +10,8 @@ export interface HealthFacts {
   readonly isAssigned: boolean
   /** Since the event loop last ran its tick. */
   readonly loopAgeMs: number
+  /** Since a fetch last came back from Kafka. */
+  readonly fetchAgeMs: number
   readonly sinks: readonly SinkHealth[]
 }
 
@@ -23,11 +25,17 @@ export interface SinkHealth {
 export interface HealthLimits {
   /** The loop is stuck after that long without a tick. Default 10 s. */
   readonly maxLoopAgeMs: number
+  /** Without a fetch for longer the worker is not ready. Default 30 s; the source ends the process by itself after 60 s. */
+  readonly maxFetchAgeMs: number
   /** A required sink that fails for longer makes the worker not ready. Default 30 s. */
   readonly maxSinkFailureMs: number
 }
 
-export const HEALTH_LIMITS: HealthLimits = { maxLoopAgeMs: 10_000, maxSinkFailureMs: 30_000 }
+export const HEALTH_LIMITS: HealthLimits = {
+  maxLoopAgeMs: 10_000,
+  maxFetchAgeMs: 30_000,
+  maxSinkFailureMs: 30_000,
+}
 
 export interface Verdict {
   /** False = restart the process. An outage of a sink is no reason: a restart does not mend it. */
@@ -46,6 +54,9 @@ export function judgeHealth(facts: HealthFacts, limits: HealthLimits = HEALTH_LI
   if (!facts.hasStarted) problems.push('start checks have not passed yet')
   if (facts.isClosing) problems.push('shutting down')
   if (facts.hasStarted && !facts.isAssigned) problems.push('no assignment from the consumer group yet')
+  if (facts.hasStarted && facts.fetchAgeMs > limits.maxFetchAgeMs) {
+    problems.push(`no fetch has come back for ${Math.round(facts.fetchAgeMs / 1000)} s`)
+  }
   for (const sink of facts.sinks) {
     if (sink.isRequired && sink.failingForMs > limits.maxSinkFailureMs) {
       problems.push(`required sink ${sink.name} fails for ${Math.round(sink.failingForMs / 1000)} s`)

@@ -1,35 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { WorkerCounters } from './counters.ts'
-
-/** One assigned partition as the source sees it. */
-export interface PartitionFigures {
-  readonly partition: number
-  /** Records between the position and the end of the partition. */
-  readonly lagRecords: number
-  /** Age of the newest record that was read, where there is something left to read; 0 = read to the end. */
-  readonly lagSeconds: number
-  /** Age of the oldest record that is not settled; 0 = everything is. */
-  readonly watermarkAgeSeconds: number
-}
-
-/** What stands at the moment: read when `/metrics` is asked. */
-export interface WorkerFigures {
-  readonly partitions: readonly PartitionFigures[]
-  readonly openTraces: number
-  readonly openBytes: number
-  readonly slabBytes: number
-  readonly undeliveredBytes: number
-  readonly batchesInFlight: number
-  readonly deadLetterQueueRecords: number
-  readonly deadLetterQueueBytes: number
-  /** Queued bytes by best-effort sink. */
-  readonly sinkQueueBytes: Readonly<Record<string, number>>
-  /** Reasons for which the source is paused now. */
-  readonly pausedReasons: readonly string[]
-  readonly isReady: boolean
-}
-
-export const PAUSE_REASONS = ['undelivered'] as const
+import { PAUSE_REASONS, type PartitionFigures, type WorkerFigures } from './figures.ts'
 
 export interface WorkerMetricsOptions {
   readonly counters: WorkerCounters
@@ -126,7 +97,36 @@ export class WorkerMetrics implements DeliveryMetrics {
       () => counters.schemaWaits,
     )
 
+    this.#count('sidereal_payloads_total', 'Values moved to the object store.', () => counters.payloadsStored)
+    this.#count('sidereal_payload_packs_total', 'Objects that hold them.', () => counters.payloadPacksStored)
+    this.#count('sidereal_payload_bytes_total', 'Bytes of those objects.', () => counters.payloadPackBytes)
+    this.#count(
+      'sidereal_payload_upload_failures_total',
+      'Failed attempts to store an object.',
+      () => counters.payloadUploadsFailed,
+    )
+
     const figures = options.figures
+    this.#countBy('sidereal_commits_total', 'Commits of offsets and ledger.', 'result', () => ({
+      ok: figures().source.commitsOk,
+      failed: figures().source.commitsFailed,
+    }))
+    this.#count('sidereal_rebalances_total', 'Rebalances seen.', () => figures().source.rebalances)
+    this.#count(
+      'sidereal_position_jumps_total',
+      'Batches that began elsewhere than the last one ended.',
+      () => figures().source.jumps,
+    )
+    this.#count(
+      'sidereal_records_lost_by_retention_total',
+      'Records that were deleted in Kafka before they were read.',
+      () => figures().source.lostByRetention,
+    )
+    this.#count(
+      'sidereal_partition_blocks_total',
+      'Times that a partition waited for a schema or for the dead-letter topic.',
+      () => figures().source.blocked,
+    )
     const gauge = (name: string, help: string, read: (now: WorkerFigures) => number): void => {
       const metric: Gauge = new Gauge({
         name,
@@ -139,6 +139,7 @@ export class WorkerMetrics implements DeliveryMetrics {
     gauge('sidereal_open_traces', 'Traces that are being assembled.', (now) => now.openTraces)
     gauge('sidereal_open_bytes', 'Bytes that open traces hold.', (now) => now.openBytes)
     gauge('sidereal_slab_bytes', 'Memory allocated for record bytes.', (now) => now.slabBytes)
+    gauge('sidereal_memory_scale', 'Part of the memory shares in use; 1 = all.', (now) => now.memoryScale)
     gauge(
       'sidereal_undelivered_bytes',
       'Bytes of closed fragments not yet settled.',
@@ -164,7 +165,7 @@ export class WorkerMetrics implements DeliveryMetrics {
       figures,
       (p) => p.lagSeconds,
     )
-    this.#perPartition('sidereal_lag_records', 'Records not yet read.', figures, (p) => p.lagRecords)
+    this.#perPartition('sidereal_lag_records', 'Records not yet settled.', figures, (p) => p.lagRecords)
     this.#perPartition(
       'sidereal_watermark_age_seconds',
       'Age of the oldest record that is not settled.',

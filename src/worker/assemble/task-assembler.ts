@@ -206,9 +206,12 @@ export class TaskAssembler implements TaskHandler {
   /** Reports what the open traces hold to the sum over all tasks, which bounds it. */
   #account(): void {
     const { heldBytes, size } = this.#table
-    this.#shared.account(heldBytes - this.#accountedBytes, size - this.#accountedTraces)
+    const bytes = heldBytes - this.#accountedBytes
+    const traces = size - this.#accountedTraces
+    // Before the call: it may close traces of this very task, and come back here.
     this.#accountedBytes = heldBytes
     this.#accountedTraces = size
+    this.#shared.account(bytes, traces)
   }
 }
 

@@ -13,7 +13,7 @@ import type { RunningServers } from './servers.ts'
 // The same versions as in docker-compose.yml.
 const IMAGES = {
   kafka: 'apache/kafka:4.1.0',
-  registry: 'confluentinc/cp-schema-registry:8.1.0',
+  registry: 'confluentinc/cp-schema-registry:8.1.1',
   clickhouse: 'clickhouse/clickhouse-server:26.7',
   seaweedfs: 'chrislusf/seaweedfs:4.48',
 } as const
@@ -149,7 +149,7 @@ async function startSeaweedFs(keep: Keep, env: Record<string, string>): Promise<
   const container = new GenericContainer(IMAGES.seaweedfs)
     .withExposedPorts(8333, 9333)
     .withCopyContentToContainer([{ content: JSON.stringify(identities), target: '/etc/seaweedfs/s3.json' }])
-    .withCommand(['server', '-dir=/data', '-s3', '-s3.config=/etc/seaweedfs/s3.json', '-ip.bind=0.0.0.0'])
+    .withCommand(['server', '-dir=/data', '-s3', '-s3.config=/etc/seaweedfs/s3.json', '-ip.bind=0.0.0.0', '-master.telemetry=false'])
     .withWaitStrategy(
       Wait.forHttp('/dir/assign', 9333).forResponsePredicate((body) => body.includes('"fid"')),
     )

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import {
+  clampedEndMs,
+  clampedStartMs,
   clampTimes,
   clampTimesMs,
   FLAG_END_BEFORE_START,
@@ -70,6 +72,29 @@ test('the rule for halves agrees with the rule for BigInt on any int64', () => {
       assert.equal(join(clamp.startHigh, clamp.startLow), expected.startNs)
       assert.equal(join(clamp.endHigh, clamp.endLow), expected.endNs)
       assert.equal(clamp.flags, expected.flags)
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+test('the rule for milliseconds without BigInt agrees as well', () => {
+  const nearby = fc
+    .tuple(
+      fc.constantFrom(
+        0,
+        Number(MIN_TIME_NS / 1_000_000n),
+        Number(MAX_TIME_NS / 1_000_000n),
+        1_759_000_000_000,
+      ),
+      fc.integer({ min: -3, max: 3 }),
+    )
+    .map(([a, b]) => a + b)
+  const time = fc.oneof(nearby, fc.maxSafeInteger())
+  fc.assert(
+    fc.property(time, time, (start, end) => {
+      const expected = clampTimesMs(start, end)
+      assert.equal(BigInt(clampedStartMs(start, end)) * 1_000_000n, expected.startNs)
+      assert.equal(BigInt(clampedEndMs(start, end)) * 1_000_000n, expected.endNs)
     }),
     { numRuns: 2000 },
   )

@@ -54,6 +54,21 @@ export function clampTimesMs(startMs: number, endMs: number): ClampedTimes {
   return clampTimes(BigInt(startMs) * 1_000_000n, BigInt(endMs) * 1_000_000n)
 }
 
+const MIN_TIME_MS = Number(MIN_TIME_NS / 1_000_000n)
+const MAX_TIME_MS = Number(MAX_TIME_NS / 1_000_000n)
+
+/** `startNs` of {@link clampTimesMs} in milliseconds, without BigInt. */
+export function clampedStartMs(startMs: number, endMs: number): number {
+  if (startMs >= MIN_TIME_MS && startMs < MAX_TIME_MS) return startMs
+  return endMs >= MIN_TIME_MS && endMs < MAX_TIME_MS ? endMs : MIN_TIME_MS
+}
+
+/** `endNs` of {@link clampTimesMs} in milliseconds, without BigInt. */
+export function clampedEndMs(startMs: number, endMs: number): number {
+  const start = clampedStartMs(startMs, endMs)
+  return endMs >= start && endMs < MAX_TIME_MS ? endMs : start
+}
+
 function firstInRange(timesNs: Iterable<bigint>): bigint {
   for (const time of timesNs) {
     if (isInRange(time)) return time

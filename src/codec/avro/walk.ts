@@ -1,0 +1,405 @@
+import { SiderealError } from '../../model/errors.ts'
+import { type AvroType, branchName } from './schema.ts'
+import { WALK_PRELUDE } from './walk-prelude.ts'
+
+/**
+ * What a walk does at a value: a tree of the same shape as the schema, whose leaves are JavaScript source. Where there is no plan the
+ * value is validated and skipped. The code finds the bytes in `b`, the position in `p`, the end in `e` and the nesting in `d`.
+ */
+export interface Plan {
+  /** Code before and after the value. */
+  enter?: string
+  leave?: string
+  /** string or bytes: code with the names of the first byte's position and of the length. */
+  string?: (at: string, length: string) => string
+  fixed?: { size: number; code: (at: string) => string }
+  /** int, or long as a safe integer (others are refused). */
+  number?: (value: string) => string
+  /** long: code that finds its halves in `H` (signed) and `L` (unsigned). */
+  halves?: string
+  /** double: code with the position of its 8 bytes. */
+  double?: (at: string) => string
+  boolean?: (value: string) => string
+  nothing?: string
+  /** Union, by branch name (named types without their namespace). Where the writer has no union, the branch of its type counts. */
+  branches?: Record<string, Plan>
+  /** Record, by field name. Fields that the writer lacks are left out: `enter` has to set their default. */
+  fields?: Record<string, Plan>
+  /** Fields without which the walk makes no sense. */
+  required?: readonly string[]
+  /** Array. */
+  items?: Plan
+  /** Puts the value into a generated function of its own; `leave` finds what it returned in `r`. */
+  call?: Call
+}
+
+/** Gives out names that no other code of the module has. */
+export interface Names {
+  variable(): string
+}
+
+/**
+ * A function that returns a value and leaves the position behind it in `P`. Needed for recursion, and because V8 does not optimise
+ * huge functions. The object itself is the identity of the function, so one has to be used wherever the same is meant.
+ */
+export interface Call {
+  /** Leaves the value in the variable `v`. */
+  plan: (names: Names) => Plan
+  /** First value of `v`. */
+  initial: string
+}
+
+export interface WalkOptions {
+  /** Code at each string that may be offloaded: those beside a PayloadReference in a union. */
+  offloadable?: (length: string) => string
+  /** Plans for records that are skipped otherwise, by name without namespace. */
+  skipped?: Record<string, Plan>
+}
+
+/** How deep arrays and maps may be nested in one another. */
+export const MAX_VALUE_DEPTH = 64
+
+/** Compiles plans over one writer schema into the source of one module. */
+export class WalkCompiler implements Names {
+  readonly #root: AvroType
+  readonly #options: WalkOptions
+  readonly #recursive: ReadonlySet<AvroType>
+  readonly #functions: string[] = []
+  readonly #skips = new Map<AvroType, string>()
+  readonly #calls = new Map<AvroType, Map<Call, string>>()
+  #counter = 0
+
+  constructor(root: AvroType, options: WalkOptions = {}) {
+    this.#root = root
+    this.#options = options
+    this.#recursive = recursiveRecords(root)
+  }
+
+  variable(): string {
+    return `v${this.#counter++}`
+  }
+
+  /** Adds an entry function `name(b, p, e, …)` that walks the whole record and has to end exactly at `e`. */
+  entry(name: string, parameters: readonly string[], plan: Plan): void {
+    this.#functions.push(`function ${name}(${['b', 'p', 'e', ...parameters].join(', ')}) {
+const d = 0
+${plan.enter ?? ''}
+${this.#emit(this.#root, { ...plan, enter: '', leave: '' }, name)}
+if (p !== e) bad(p, p > e ? 'it ends too early' : 'there are bytes behind its end')
+${plan.leave ?? ''}
+}`)
+  }
+
+  /** The module. The names that `declarations` and the plans use, and `bad(position, what)`, which throws, have to be in scope. */
+  source(declarations: string, result: string): string {
+    return `'use strict'\n${WALK_PRELUDE}\n${declarations}\n${this.#functions.join('\n\n')}\nreturn ${result}`
+  }
+
+  #emit(type: AvroType, plan: Plan | undefined, path: string, depth = 'd'): string {
+    if (plan === undefined) return this.#emitSkip(type, path, depth)
+    const body =
+      plan.call === undefined
+        ? this.#emitValue(type, plan, path, depth)
+        : this.#emitCall(type, plan.call, path, depth)
+    return `{ ${plan.enter ?? ''}\n${body}\n${plan.leave ?? ''} }`
+  }
+
+  #emitValue(type: AvroType, plan: Plan, path: string, depth: string): string {
+    if (plan.branches !== undefined && type.kind !== 'union') {
+      const branch = plan.branches[branchName(type)]
+      if (branch === undefined)
+        throw incompatible(`${path} is a ${branchName(type)}, which is not expected there`)
+      return this.#emit(type, branch, path, depth)
+    }
+    switch (type.kind) {
+      case 'null':
+        expect(plan, 'nothing', path)
+        return plan.nothing ?? ''
+      case 'boolean':
+        expect(plan, 'boolean', path)
+        return this.#emitBoolean(plan)
+      case 'int':
+      case 'long':
+        return this.#emitInteger(type.kind, plan, path)
+      case 'double':
+        expect(plan, 'double', path)
+        return `if (p + 8 > e) bad(p, 'it ends within a double'); ${plan.double?.('p') ?? ''}; p += 8`
+      case 'string':
+      case 'bytes': {
+        expect(plan, 'string', path)
+        const length = this.variable()
+        return `${this.#emitLength(length)}\n${plan.string?.('p', length) ?? ''}\np += ${length}`
+      }
+      case 'fixed': {
+        expect(plan, 'fixed', path)
+        if (plan.fixed !== undefined && plan.fixed.size !== type.size) {
+          throw incompatible(`${path} has ${type.size} bytes and not ${plan.fixed.size}`)
+        }
+        return `if (p + ${type.size} > e) bad(p, 'it ends within a fixed value'); ${plan.fixed?.code('p') ?? ''}; p += ${type.size}`
+      }
+      case 'array':
+        expect(plan, 'items', path)
+        return this.#emitBlocks(this.#emit(type.items, plan.items, `${path}[]`))
+      case 'record': {
+        expect(plan, 'fields', path)
+        const fields = plan.fields ?? {}
+        for (const name of plan.required ?? []) {
+          if (!type.fields.some((field) => field.name === name))
+            throw incompatible(`${path} has no field "${name}"`)
+        }
+        return type.fields
+          .map((field) => this.#emit(field.type, ownPlan(fields, field.name), `${path}.${field.name}`))
+          .join('\n')
+      }
+      case 'union':
+        expect(plan, 'branches', path)
+        return this.#emitUnion(type.branches, plan.branches, path)
+      case 'float':
+      case 'enum':
+      case 'map':
+        throw incompatible(`${path} is a ${type.kind}, which is not expected there`)
+    }
+  }
+
+  /** Validates a value and goes behind it. */
+  #emitSkip(type: AvroType, path: string, depth: string): string {
+    switch (type.kind) {
+      case 'boolean':
+        return this.#emitBoolean({})
+      case 'int':
+        return this.#emitInteger('int', { number: () => '' }, path)
+      case 'long':
+        return this.#emitInteger(
+          'long',
+          type.logicalType === 'timestamp-nanos' ? {} : { number: () => '' },
+          path,
+        )
+      case 'float':
+        return `p += 4; if (p > e) bad(p, 'it ends within a float')`
+      case 'enum':
+        return `${this.#emitInteger('int', { number: (value) => `if (${value} < 0 || ${value} >= ${type.symbolCount}) bad(p, 'an enum symbol is unknown')` }, path)}`
+      case 'array':
+        if (type.items.kind === 'null')
+          throw incompatible(`${path} is an array of nulls, whose length has no bound`)
+        return type.items.kind === 'record'
+          ? this.#callSkip(type, type.items, path)
+          : this.#emitBlocks(this.#emitSkip(type.items, path, 'd'))
+      case 'map':
+        return this.#emitBlocks(
+          `{ ${this.#emitSkip({ kind: 'string', logicalType: undefined }, path, 'd')} }\n{ ${this.#emitSkip(type.values, path, 'd')} }`,
+        )
+      case 'union':
+        return this.#emitUnion(type.branches, undefined, path)
+      case 'record':
+        return this.#recursive.has(type)
+          ? this.#callSkip(type, type, path, depth)
+          : this.#emitSkippedFields(type, path)
+      default:
+        return this.#emitValue(type, {}, path, depth)
+    }
+  }
+
+  #emitSkippedFields(type: AvroType & { kind: 'record' }, path: string): string {
+    const plan = this.#options.skipped?.[branchName(type)]
+    if (plan !== undefined) return this.#emitValue(type, plan, path, 'd')
+    return type.fields
+      .map((field) => `{ ${this.#emitSkip(field.type, `${path}.${field.name}`, 'd')} }`)
+      .join('\n')
+  }
+
+  /** Arrays of records and recursive records are skipped by functions, one for each record type. */
+  #callSkip(type: AvroType, record: AvroType & { kind: 'record' }, path: string, depth = 'd'): string {
+    // An array is known by the record of its items, since each mention of an array type is an object of its own.
+    const isArray = type.kind === 'array'
+    const key = isArray ? this.#arrayKey(record) : record
+    let name = this.#skips.get(key)
+    if (name === undefined) {
+      name = `skip${this.#skips.size}`
+      this.#skips.set(key, name)
+      const item = isArray && this.#recursive.has(record) ? this.#callSkip(record, record, path) : undefined
+      const fields = item ?? this.#emitSkippedFields(record, path)
+      const body = isArray ? this.#emitBlocks(fields) : fields
+      this.#functions.push(
+        `function ${name}(b, p, e, d) {\n${isArray ? '' : DEPTH_CHECK}${body}\nreturn p\n}`,
+      )
+    }
+    return `p = ${name}(b, p, e, ${depth})`
+  }
+
+  readonly #arrayKeys = new Map<AvroType, AvroType>()
+
+  #arrayKey(items: AvroType): AvroType {
+    let key = this.#arrayKeys.get(items)
+    if (key === undefined) {
+      key = { kind: 'array', items }
+      this.#arrayKeys.set(items, key)
+    }
+    return key
+  }
+
+  #emitCall(type: AvroType, call: Call, path: string, depth: string): string {
+    const key = type.kind === 'array' ? this.#arrayKey(type.items) : type
+    const names = this.#calls.get(key) ?? new Map<Call, string>()
+    this.#calls.set(key, names)
+    let name = names.get(call)
+    if (name === undefined) {
+      name = `read${this.#counter++}`
+      names.set(call, name)
+      const check = this.#recursive.has(type) ? DEPTH_CHECK : ''
+      const body = this.#emit(type, call.plan(this), path)
+      this.#functions.push(
+        `function ${name}(b, p, e, d) {\n${check}let v = ${call.initial}\n${body}\nP = p\nreturn v\n}`,
+      )
+    }
+    return `const r = ${name}(b, p, e, ${depth}); p = P`
+  }
+
+  #emitBoolean(plan: Plan): string {
+    const value = this.variable()
+    return `const ${value} = b[p++]; if (${value} !== 0 && ${value} !== 1) bad(p, 'a boolean is neither 0 nor 1')
+${plan.boolean?.(`(${value} === 1)`) ?? ''}`
+  }
+
+  #emitInteger(kind: 'int' | 'long', plan: Plan, path: string): string {
+    if (plan.halves !== undefined || plan.number === undefined) {
+      expect(plan, 'halves', path)
+      return `p = readLong(b, p, e)\n${plan.halves ?? ''}`
+    }
+    expect(plan, 'number', path)
+    const value = this.variable()
+    const slow = kind === 'int' ? 'readInt' : 'readNumber'
+    return `let ${value} = b[p++]
+if (${value} < 128) ${value} = (${value} >>> 1) ^ -(${value} & 1); else { p = ${slow}(b, p - 1, e); ${value} = N }
+${plan.number(value)}`
+  }
+
+  #emitLength(length: string): string {
+    return `let ${length} = b[p++]
+if (${length} < 128 && (${length} & 1) === 0) { ${length} >>>= 1; if (${length} > e - p) bad(p, 'a length is beyond the end') } else { p = readLength(b, p - 1, e); ${length} = N }`
+  }
+
+  #emitBlocks(item: string): string {
+    const count = this.variable()
+    const end = this.variable()
+    return `for (;;) {
+let ${count} = b[p++], ${end} = -1
+if (${count} < 128 && (${count} & 1) === 0) ${count} >>>= 1; else { p = readBlock(b, p - 1, e); ${count} = N; ${end} = Q }
+if (${count} === 0) break
+if (${count} > e - p) bad(p, 'a block count is beyond the end')
+do {
+${item}
+if (p > e) bad(p, 'it ends within a list')
+} while (--${count} > 0)
+if (${end} >= 0 && ${end} !== p) bad(p, 'a block does not have the size that it claims')
+}`
+  }
+
+  #emitUnion(branches: readonly AvroType[], plans: Record<string, Plan> | undefined, path: string): string {
+    const tag = this.variable()
+    const isOffloadable = branches.some((branch) => branchName(branch) === 'PayloadReference')
+    const cases = branches.map((branch, index) => {
+      const name = branchName(branch)
+      const depth = this.#recursive.has(branch) ? 'd + 1' : 'd'
+      let code: string
+      if (plans !== undefined) {
+        const plan = ownPlan(plans, name)
+        if (plan === undefined) throw incompatible(`${path} may be a ${name}, which is not expected there`)
+        code = this.#emit(branch, plan, `${path}<${name}>`, depth)
+      } else if (branch.kind === 'string' && isOffloadable && this.#options.offloadable !== undefined) {
+        const offloadable = this.#options.offloadable
+        code = this.#emitValue(branch, { string: (_at, length) => offloadable(length) }, path, depth)
+      } else if (branch.kind === 'long') {
+        // A long in a union is a value of the user's: any int64.
+        code = this.#emitInteger('long', {}, path)
+      } else {
+        code = this.#emitSkip(branch, `${path}<${name}>`, depth)
+      }
+      return `case ${index * 2}: {\n${code}\nbreak\n}`
+    })
+    return `let ${tag} = b[p++]
+if (!(${tag} < 128)) { p = readTag(b, p - 1, e); ${tag} = N }
+switch (${tag}) {
+${cases.join('\n')}
+default: bad(p, 'a union tag is unknown')
+}`
+  }
+}
+
+const DEPTH_CHECK = `if (d > ${MAX_VALUE_DEPTH}) bad(p, 'values are nested deeper than ${MAX_VALUE_DEPTH} levels')\n`
+
+const LEAVES = [
+  'string',
+  'fixed',
+  'number',
+  'halves',
+  'double',
+  'boolean',
+  'nothing',
+  'branches',
+  'fields',
+  'items',
+] as const
+
+/** A plan for another kind of value than the writer has must not pass unseen: it would leave a variable unset. */
+function expect(plan: Plan, kind: (typeof LEAVES)[number], path: string): void {
+  for (const leaf of LEAVES) {
+    if (leaf !== kind && plan[leaf] !== undefined)
+      throw incompatible(`${path} is of another type than expected`)
+  }
+}
+
+function ownPlan(plans: Record<string, Plan>, name: string): Plan | undefined {
+  return Object.hasOwn(plans, name) ? plans[name] : undefined
+}
+
+function incompatible(what: string): SiderealError {
+  return new SiderealError(
+    'SIDEREAL_SCHEMA_INCOMPATIBLE',
+    `no walk can be made for the writer schema: ${what}`,
+  )
+}
+
+/** Records that can hold themselves. Refuses those that can do so without a union, since nothing would count their depth. */
+function recursiveRecords(root: AvroType): Set<AvroType> {
+  const records = new Set<AvroType>()
+  collectRecords(root, records)
+  const recursive = new Set<AvroType>()
+  for (const record of records) {
+    if (reaches(record, record, true, new Set())) recursive.add(record)
+    if (reaches(record, record, false, new Set())) throw incompatible('a record holds itself without a union')
+  }
+  return recursive
+}
+
+function collectRecords(type: AvroType, into: Set<AvroType>): void {
+  if (type.kind === 'record') {
+    if (into.has(type)) return
+    into.add(type)
+  }
+  for (const part of parts(type, true)) collectRecords(part, into)
+}
+
+function reaches(from: AvroType, target: AvroType, throughUnions: boolean, seen: Set<AvroType>): boolean {
+  for (const part of parts(from, throughUnions)) {
+    if (part === target) return true
+    if (seen.has(part)) continue
+    seen.add(part)
+    if (reaches(part, target, throughUnions, seen)) return true
+  }
+  return false
+}
+
+function parts(type: AvroType, throughUnions: boolean): AvroType[] {
+  switch (type.kind) {
+    case 'record':
+      return type.fields.map((field) => field.type)
+    case 'array':
+      return [type.items]
+    case 'map':
+      return [type.values]
+    case 'union':
+      return throughUnions ? type.branches : []
+    default:
+      return []
+  }
+}

@@ -1,0 +1,42 @@
+import { isUtf8 } from 'node:buffer'
+import { SiderealError } from '../model/errors.ts'
+
+const MAX_SID_BYTES = 256
+
+/** What assembly has to know of a record. Filled by `RecordType.inspect` and reused between records: read it before the next call. */
+export class RecordHeader {
+  sid = ''
+  /** Spans of a batch, or nodes of a log. */
+  rowCount = 0
+  /** True when a string that may be offloaded is over the payload limit. */
+  hasLargeValue = false
+  /** `batch_id` or `log_id`, 16 bytes. */
+  readonly recordIdBytes = Buffer.alloc(16)
+
+  /** `batch_id` or `log_id` in hex. */
+  get recordId(): string {
+    return this.recordIdBytes.toString('hex')
+  }
+
+  set(
+    b: Buffer,
+    sidAt: number,
+    sidLength: number,
+    idAt: number,
+    rowCount: number,
+    hasLargeValue: boolean,
+  ): void {
+    if (sidLength === 0 || sidLength > MAX_SID_BYTES) {
+      throw new SiderealError(
+        'SIDEREAL_RECORD_INVALID',
+        `the record's SID has ${sidLength} bytes; 1 to ${MAX_SID_BYTES} are allowed`,
+      )
+    }
+    const sid = b.subarray(sidAt, sidAt + sidLength)
+    if (!isUtf8(sid)) throw new SiderealError('SIDEREAL_RECORD_INVALID', 'the record’s SID is not UTF-8')
+    this.sid = sid.toString('utf8')
+    for (let i = 0; i < 16; i++) this.recordIdBytes[i] = b[idAt + i]!
+    this.rowCount = rowCount
+    this.hasLargeValue = hasLargeValue
+  }
+}

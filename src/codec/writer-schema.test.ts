@@ -1,0 +1,235 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import type { SpanBatch } from '../model/span.ts'
+import { bundledSchema } from './bundled-schemas.ts'
+import { FactsCollector } from './facts.ts'
+import { RecordHeader } from './record-header.ts'
+import { compileRecordType } from './record-type.ts'
+import { anyNodeTraceLog, anySpanBatch } from './testing/arbitraries.ts'
+import { avscType, batchToAvsc, logToAvsc } from './testing/avsc-oracle.ts'
+
+interface Field {
+  name: string
+  type: unknown
+  default?: unknown
+}
+
+const header = new RecordHeader()
+const compile = (json: string) => compileRecordType(json, 1, { payloadLimitBytes: 5120 })
+const spanBatch = bundledSchema('sidereal.SpanBatch').json
+const nodeTraceLog = bundledSchema('sidereal.NodeTraceLog').json
+
+type Definition = Record<string, unknown> & { name: string; fields?: Field[] }
+
+/**
+ * The schema with the fields of each record changed by `change`. Definitions move to the first mention of their name, which the
+ * change may put elsewhere.
+ */
+function rewrite(json: string, change: (record: string, fields: Field[]) => Field[]): string {
+  const root: unknown = JSON.parse(json)
+  const definitions = new Map<string, Definition>()
+  collect(root)
+  const written = new Set<string>()
+  return JSON.stringify(write(root))
+
+  function collect(schema: unknown): void {
+    if (typeof schema !== 'object' || schema === null) return
+    if (isDefinition(schema)) definitions.set(schema.name, schema)
+    for (const part of Object.values(schema)) collect(part)
+  }
+
+  function write(schema: unknown): unknown {
+    if (Array.isArray(schema)) return schema.map(write)
+    const name = typeof schema === 'string' ? schema : isDefinition(schema) ? schema.name : undefined
+    const definition = name === undefined ? undefined : definitions.get(name)
+    if (definition === undefined) {
+      if (typeof schema !== 'object' || schema === null) return schema
+      return Object.fromEntries(
+        Object.entries(schema).map(([key, part]) => [
+          key,
+          key === 'type' || key === 'items' || key === 'values' ? write(part) : part,
+        ]),
+      )
+    }
+    if (written.has(definition.name)) return definition.name
+    written.add(definition.name)
+    if (definition.fields === undefined) return definition
+    const fields = change(definition.name, definition.fields)
+    return { ...definition, fields: fields.map((field) => ({ ...field, type: write(field.type) })) }
+  }
+}
+
+function isDefinition(schema: unknown): schema is Definition {
+  return (
+    typeof schema === 'object' &&
+    schema !== null &&
+    'name' in schema &&
+    'type' in schema &&
+    (schema.type === 'record' || schema.type === 'fixed')
+  )
+}
+
+test('fields are found by name, whatever their order', () => {
+  for (const [json, any, toAvsc] of [
+    [spanBatch, anySpanBatch, batchToAvsc],
+    [nodeTraceLog, anyNodeTraceLog, logToAvsc],
+  ] as const) {
+    const schema = rewrite(json, (_record, fields) => fields.toReversed())
+    const type = compile(schema)
+    const original = compile(json)
+    const avsc = avscType(schema)
+    const originalAvsc = avscType(json)
+    const facts = [new FactsCollector(), new FactsCollector()] as const
+    fc.assert(
+      fc.property(any as fc.Arbitrary<never>, (record) => {
+        const bytes = avsc.toBuffer(toAvsc(record))
+        type.inspect(bytes, 0, bytes.length, header)
+        assert.deepStrictEqual(type.decode(bytes, 0, bytes.length), record)
+        const originalBytes = originalAvsc.toBuffer(toAvsc(record))
+        for (const collector of facts) collector.reset()
+        type.collect(bytes, 0, bytes.length, 5, facts[0])
+        original.collect(originalBytes, 0, originalBytes.length, 5, facts[1])
+        assert.deepStrictEqual(facts[0].build(), facts[1].build())
+      }),
+      { numRuns: 50 },
+    )
+  }
+})
+
+test('fields that a newer writer adds are skipped, of any Avro type', () => {
+  const added: Field[] = [
+    { name: 'f0', type: 'float' },
+    { name: 'f1', type: { type: 'map', values: { type: 'array', items: 'long' } } },
+    { name: 'f2', type: { type: 'enum', name: 'Colour', symbols: ['RED', 'GREEN'] } },
+    { name: 'f3', type: ['null', { type: 'fixed', name: 'Three', size: 3 }] },
+    {
+      name: 'f4',
+      type: { type: 'record', name: 'Chain', fields: [{ name: 'next', type: ['null', 'Chain'] }] },
+    },
+    { name: 'f5', type: 'boolean' },
+    { name: 'f6', type: 'int' },
+  ]
+  const values = {
+    f0: 1.5,
+    f1: { a: [1n, -1n], b: [] },
+    f2: 'GREEN',
+    f3: { 'sidereal.Three': Buffer.from('abc') },
+    f4: { next: { 'sidereal.Chain': { next: null } } },
+    f5: true,
+    f6: -70_000,
+  }
+  const schema = rewrite(spanBatch, (record, fields) =>
+    record === 'SpanBatch' ? [...added, ...fields] : fields,
+  )
+  const type = compile(schema)
+  const avsc = avscType(schema)
+  fc.assert(
+    fc.property(anySpanBatch, (batch) => {
+      const bytes = avsc.toBuffer({ ...batchToAvsc(batch), ...values })
+      type.inspect(bytes, 0, bytes.length, header)
+      assert.deepStrictEqual(type.decode(bytes, 0, bytes.length), batch)
+    }),
+    { numRuns: 30 },
+  )
+})
+
+test('fields that an older writer lacks get their default', () => {
+  const dropped = [
+    'app_id',
+    'status_message',
+    'trace_state',
+    'dropped_links_count',
+    'links',
+    'entity_refs',
+    'parent_span_id',
+  ]
+  const schema = rewrite(spanBatch, (_record, fields) =>
+    fields.filter((field) => !dropped.includes(field.name)),
+  )
+  // The definition of SpanId was in the field that is gone.
+  const type = compile(schema)
+  const avsc = avscType(schema)
+  fc.assert(
+    fc.property(anySpanBatch, (batch) => {
+      const bytes = avsc.toBuffer(batchToAvsc(batch))
+      type.inspect(bytes, 0, bytes.length, header)
+      const expected: SpanBatch = {
+        ...batch,
+        appId: '',
+        resource: { ...batch.resource, entityRefs: [] },
+        spans: batch.spans.map((span) => ({
+          ...span,
+          parentSpanId: null,
+          statusMessage: '',
+          traceState: '',
+          links: [],
+          droppedLinksCount: 0,
+        })),
+      }
+      assert.deepStrictEqual(type.decode(bytes, 0, bytes.length), expected)
+    }),
+    { numRuns: 30 },
+  )
+})
+
+test('a schema that is not of a Sidereal record, or whose fields are of other types, is refused as such', () => {
+  const refuses = (json: string, message: RegExp) =>
+    assert.throws(() => compile(json), { code: 'SIDEREAL_SCHEMA_INCOMPATIBLE', message })
+  refuses('{', /JSON/)
+  refuses('"string"', /string/)
+  refuses('"Nowhere"', /Nowhere/)
+  refuses('{"type": "record", "name": "Other", "fields": []}', /"Other"/)
+  refuses('{"type": "record", "name": "toString", "fields": []}', /"toString"/)
+  refuses('{"type": "record", "name": "sidereal.SpanBatch", "fields": []}', /"sid"/)
+  refuses(
+    rewrite(spanBatch, (_r, fields) => fields.filter((f) => f.name !== 'span_id')),
+    /span_id/,
+  )
+  refuses(spanBatch.replace(/"size": 8\b/, '"size": 9'), /9 bytes and not 8/)
+  refuses(
+    rewrite(spanBatch, (_r, fields) => fields.map((f) => (f.name === 'kind' ? { ...f, type: 'string' } : f))),
+    /kind/,
+  )
+  refuses(
+    '{"type": "record", "name": "sidereal.SpanBatch", "fields": [{"name": "x", "type": {"type": "array", "items": "SpanBatch"}}]}',
+    /holds itself/,
+  )
+})
+
+test('a block with a size, which other writers may write, is read; a wrong size is refused', () => {
+  const type = compile(nodeTraceLog)
+  const avsc = avscType(nodeTraceLog)
+  fc.assert(
+    fc.property(anyNodeTraceLog, (log) => {
+      const record = { ...log, extra: [{ key: 'k', value: true }] }
+      const bytes = avsc.toBuffer(logToAvsc(record))
+      // The record ends with count 1 (02), key (02 6b), branch 4 (08), true (01), end (00).
+      const tail = Buffer.from([2, 2, 0x6b, 8, 1, 0])
+      assert.ok(bytes.subarray(-6).equals(tail))
+      const sized = (size: number) =>
+        Buffer.concat([bytes.subarray(0, -6), Buffer.from([1, size * 2]), tail.subarray(1)])
+      type.inspect(sized(4), 0, bytes.length + 1, header)
+      assert.deepStrictEqual(type.decode(sized(4), 0, bytes.length + 1), record)
+      for (const size of [3, 5]) {
+        assert.throws(() => type.inspect(sized(size), 0, bytes.length + 1, header), {
+          code: 'SIDEREAL_RECORD_INVALID',
+        })
+      }
+    }),
+    { numRuns: 30 },
+  )
+})
+
+test('huge counts, negative lengths and integers of more than 64 bits are refused at once', () => {
+  const type = compile(nodeTraceLog)
+  const inspect = (bytes: number[]) => {
+    const buffer = Buffer.from([...bytes, ...Array.from({ length: 200 }, () => 0)])
+    assert.throws(() => type.inspect(buffer, 0, buffer.length, header), { code: 'SIDEREAL_RECORD_INVALID' })
+  }
+  inspect([0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01])
+  inspect([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01])
+  inspect([0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02])
+  inspect([0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00])
+  inspect([0x01])
+})

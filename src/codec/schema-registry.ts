@@ -1,0 +1,223 @@
+import { isSiderealError, SiderealError } from '../model/errors.ts'
+import { compileRecordType, type RecordType } from './record-type.ts'
+
+const CONTENT_TYPE = 'application/vnd.schemaregistry.v1+json'
+/** What the registry says of a schema id that it does not have. */
+const SCHEMA_NOT_FOUND = 40403
+const COMPATIBILITY = 'FULL_TRANSITIVE'
+/** A garbage record may name any id, so ids that are not there are remembered, but not without bound. */
+const MAX_REMEMBERED_FAILURES = 10_000
+const MAX_RESPONSE_BYTES = 4 * 1024 * 1024
+
+export interface SchemaRegistryOptions {
+  /** Base URL, for example `http://registry:8081`. */
+  url: string
+  /** Basic authentication. Default: user and password of the URL, if it has any. */
+  auth?: { username: string; password: string }
+  /** For each request. */
+  timeoutMs: number
+  payloadLimitBytes: number
+  /** How long a schema id that the registry does not have, or that is of something else, is not asked for again. Default 30 s. */
+  unknownTtlMs?: number
+  /** Milliseconds that never go back. Default: the process's. */
+  monotonicMs?: () => number
+}
+
+/** Subject of a record in a topic (TopicRecordNameStrategy): both record types share a topic, and each has its own versions. */
+export function subjectFor(topic: string, recordName: string): string {
+  return `${topic}-${recordName}`
+}
+
+/**
+ * Client of a Confluent-compatible schema registry that keeps compiled record types. Schema ids are for ever, so what was fetched once
+ * is never asked for again.
+ */
+export class SchemaRegistry {
+  readonly #options: SchemaRegistryOptions
+  readonly #base: string
+  readonly #auth: SchemaRegistryOptions['auth']
+  readonly #types = new Map<number, RecordType>()
+  readonly #underWay = new Map<number, Promise<RecordType>>()
+  readonly #failures = new Map<number, { error: SiderealError; untilMs: number }>()
+  readonly #monotonicMs: () => number
+
+  constructor(options: SchemaRegistryOptions) {
+    this.#options = options
+    const url = new URL(options.url)
+    const own =
+      url.username === ''
+        ? undefined
+        : { username: decodeURIComponent(url.username), password: decodeURIComponent(url.password) }
+    this.#auth = options.auth ?? own
+    // The address goes into messages, credentials must not.
+    url.username = ''
+    url.password = ''
+    this.#base = url.href.replace(/\/+$/, '')
+    this.#monotonicMs = options.monotonicMs ?? (() => performance.now())
+  }
+
+  /** The record type of a schema id if it is here already. */
+  cached(id: number): RecordType | undefined {
+    return this.#types.get(id)
+  }
+
+  /**
+   * The record type of a schema id; one request at a time for each id.
+   * @throws SiderealError `SIDEREAL_SCHEMA_UNKNOWN` when the registry does not have the id, `SIDEREAL_SCHEMA_INCOMPATIBLE` when it is not a
+   * schema of a Sidereal record (both are remembered for a while), `SIDEREAL_REGISTRY_UNAVAILABLE` (retryable) when the registry
+   * does not answer
+   */
+  async fetch(id: number): Promise<RecordType> {
+    const cached = this.#types.get(id)
+    if (cached !== undefined) return cached
+    const failure = this.#failures.get(id)
+    if (failure !== undefined) {
+      if (this.#monotonicMs() < failure.untilMs) throw failure.error
+      this.#failures.delete(id)
+    }
+    let request = this.#underWay.get(id)
+    if (request === undefined) {
+      request = this.#load(id).finally(() => this.#underWay.delete(id))
+      this.#underWay.set(id, request)
+    }
+    return request
+  }
+
+  /**
+   * Registers a schema and returns its id; the same schema has the same id. Sets the subject to FULL_TRANSITIVE first, since the
+   * registry's default would let incompatible versions in.
+   * @throws SiderealError `SIDEREAL_SCHEMA_INCOMPATIBLE` when the registry refuses it beside the earlier versions
+   */
+  async register(subject: string, schemaJson: string): Promise<number> {
+    const path = encodeURIComponent(subject)
+    await this.#request('PUT', `/config/${path}`, { compatibility: COMPATIBILITY })
+    const answer = await this.#request('POST', `/subjects/${path}/versions`, { schema: schemaJson })
+    const id = property(answer, 'id')
+    if (typeof id !== 'number') throw this.#unavailable(`registering ${subject}: the answer has no id`)
+    return id
+  }
+
+  /** Resolves when the registry answers. @throws SiderealError `SIDEREAL_REGISTRY_UNAVAILABLE` */
+  async check(): Promise<void> {
+    await this.#request('GET', '/config')
+  }
+
+  async #load(id: number): Promise<RecordType> {
+    try {
+      const answer = await this.#request('GET', `/schemas/ids/${id}`)
+      const schema = property(answer, 'schema')
+      const kind = property(answer, 'schemaType') ?? 'AVRO'
+      if (kind !== 'AVRO') throw incompatible(`schema ${id} is of the type ${String(kind)} and not AVRO`)
+      if (typeof schema !== 'string') throw this.#unavailable(`schema ${id}: the answer has no schema`)
+      const { payloadLimitBytes } = this.#options
+      const type = compileRecordType(schema, id, { payloadLimitBytes })
+      this.#types.set(id, type)
+      return type
+    } catch (error) {
+      if (
+        isSiderealError(error, 'SIDEREAL_SCHEMA_UNKNOWN') ||
+        isSiderealError(error, 'SIDEREAL_SCHEMA_INCOMPATIBLE')
+      ) {
+        this.#remember(id, error)
+      }
+      throw error
+    }
+  }
+
+  #remember(id: number, error: SiderealError): void {
+    if (this.#failures.size >= MAX_REMEMBERED_FAILURES) {
+      const oldest = this.#failures.keys().next()
+      if (!oldest.done) this.#failures.delete(oldest.value)
+    }
+    this.#failures.set(id, { error, untilMs: this.#monotonicMs() + (this.#options.unknownTtlMs ?? 30_000) })
+  }
+
+  async #request(method: string, path: string, body?: object): Promise<unknown> {
+    const headers: Record<string, string> = { accept: CONTENT_TYPE, 'content-type': CONTENT_TYPE }
+    const auth = this.#auth
+    if (auth !== undefined) {
+      headers['authorization'] =
+        `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString('base64')}`
+    }
+    let status: number
+    let text: string
+    try {
+      const response = await fetch(this.#base + path, {
+        method,
+        headers,
+        signal: AbortSignal.timeout(this.#options.timeoutMs),
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      })
+      status = response.status
+      text = await readBounded(response)
+    } catch (cause) {
+      throw this.#unavailable(`${method} ${path} did not succeed`, cause)
+    }
+    const answer = parse(text)
+    if (status >= 200 && status < 300 && answer !== undefined) return answer
+    throw this.#refusal(method, path, status, answer)
+  }
+
+  #refusal(method: string, path: string, status: number, answer: unknown): SiderealError {
+    const code = property(answer, 'error_code')
+    const said = property(answer, 'message')
+    const message = typeof said === 'string' ? said.slice(0, 2000) : 'no message'
+    // A proxy in front of a registry answers 404 as well; only the registry's own code says that the schema does not exist.
+    if (status === 404 && code === SCHEMA_NOT_FOUND) {
+      return new SiderealError(
+        'SIDEREAL_SCHEMA_UNKNOWN',
+        `the schema registry ${this.#base} has no ${path}: ${message}`,
+      )
+    }
+    if (status === 409 || status === 422) {
+      return incompatible(
+        `the schema registry ${this.#base} refuses ${method} ${path} (${status}): ${message}`,
+      )
+    }
+    return this.#unavailable(`${method} ${path} was answered with status ${status}: ${message}`)
+  }
+
+  #unavailable(what: string, cause?: unknown): SiderealError {
+    const reason = cause instanceof Error ? `: ${reasonOf(cause)}` : ''
+    return new SiderealError(
+      'SIDEREAL_REGISTRY_UNAVAILABLE',
+      `schema registry at ${this.#base}: ${what}${reason}. Check SIDEREAL_REGISTRY_URL and that the registry runs.`,
+      { cause, retryable: true },
+    )
+  }
+}
+
+/** `fetch` says only "fetch failed"; why is in its cause. */
+function reasonOf(error: Error): string {
+  return error.cause instanceof Error && error.cause.message !== '' ? error.cause.message : error.message
+}
+
+function incompatible(message: string): SiderealError {
+  return new SiderealError('SIDEREAL_SCHEMA_INCOMPATIBLE', message)
+}
+
+function property(answer: unknown, name: string): unknown {
+  return typeof answer === 'object' && answer !== null && Object.hasOwn(answer, name)
+    ? Reflect.get(answer, name)
+    : undefined
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
+}
+
+async function readBounded(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of response.body ?? []) {
+    length += chunk.length
+    if (length > MAX_RESPONSE_BYTES) throw new Error(`the answer is longer than ${MAX_RESPONSE_BYTES} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}

@@ -149,7 +149,14 @@ async function startSeaweedFs(keep: Keep, env: Record<string, string>): Promise<
   const container = new GenericContainer(IMAGES.seaweedfs)
     .withExposedPorts(8333, 9333)
     .withCopyContentToContainer([{ content: JSON.stringify(identities), target: '/etc/seaweedfs/s3.json' }])
-    .withCommand(['server', '-dir=/data', '-s3', '-s3.config=/etc/seaweedfs/s3.json', '-ip.bind=0.0.0.0', '-master.telemetry=false'])
+    .withCommand([
+      'server',
+      '-dir=/data',
+      '-s3',
+      '-s3.config=/etc/seaweedfs/s3.json',
+      '-ip.bind=0.0.0.0',
+      '-master.telemetry=false',
+    ])
     .withWaitStrategy(
       Wait.forHttp('/dir/assign', 9333).forResponsePredicate((body) => body.includes('"fid"')),
     )

@@ -1,0 +1,62 @@
+-- One row a NodeTraceLog: the log of one request through a workflow.
+CREATE TABLE IF NOT EXISTS ${database}.node_trace_logs ${on_cluster}
+(
+    app_id LowCardinality(String) COMMENT 'Tenant; empty = none',
+    sid String CODEC(ZSTD(1)),
+    log_id String COMMENT '32 hex digits' CODEC(ZSTD(1)),
+    revision UInt32 CODEC(T64, ZSTD(1)),
+    log_time DateTime64(9, 'UTC') COMMENT 'Time in the log id (UUIDv7), else start_time of the log: the t of the key' CODEC(Delta, ZSTD(1)),
+    start_time DateTime64(9, 'UTC') COMMENT 'In [2000, 2100); see time_flags' CODEC(Delta, ZSTD(1)),
+    end_time DateTime64(9, 'UTC') COMMENT 'Not before start_time; see time_flags' CODEC(Delta, ZSTD(1)),
+    duration_ns UInt64 COMMENT 'end_time - start_time' CODEC(T64, ZSTD(1)),
+    duration_reported_ms Int64 COMMENT 'As the sender counted it' CODEC(T64, ZSTD(1)),
+    time_flags UInt8 COMMENT '1 start replaced, 2 end before start, 4 end out of range' CODEC(ZSTD(1)),
+    start_time_original Int64 COMMENT 'Unix milliseconds as sent, where time_flags has 1; else 0' CODEC(ZSTD(1)),
+    end_time_original Int64 COMMENT 'Unix milliseconds as sent, where time_flags has 2 or 4; else 0' CODEC(ZSTD(1)),
+    first_frame_duration_ms Float64 COMMENT '-1 = unknown' CODEC(ZSTD(1)),
+    trace_id String COMMENT 'Empty = none known' CODEC(ZSTD(1)),
+    span_id String CODEC(ZSTD(1)),
+    uid String CODEC(ZSTD(1)),
+    chat_id String CODEC(ZSTD(1)),
+    service_id LowCardinality(String),
+    flow_id LowCardinality(String),
+    bot_id LowCardinality(String),
+    sub LowCardinality(String),
+    caller LowCardinality(String),
+    log_caller LowCardinality(String),
+    log_version LowCardinality(String) COMMENT 'Field version of the log',
+    question String CODEC(ZSTD(3)),
+    answer String CODEC(ZSTD(3)),
+    status_code Int64 CODEC(T64, ZSTD(1)),
+    status_message String CODEC(ZSTD(1)),
+    is_error Bool COMMENT 'status_code is not 0' CODEC(ZSTD(1)),
+    question_tokens Int64 CODEC(T64, ZSTD(1)),
+    prompt_tokens Int64 CODEC(T64, ZSTD(1)),
+    completion_tokens Int64 CODEC(T64, ZSTD(1)),
+    total_tokens Int64 CODEC(T64, ZSTD(1)),
+    node_count UInt32 CODEC(T64, ZSTD(1)),
+    error_node_count UInt32 CODEC(T64, ZSTD(1)),
+    srv Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    srv_types LowCardinality(String),
+    srv_tag Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    srv_tag_types LowCardinality(String),
+    extra Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    extra_types LowCardinality(String),
+    payload_refs Map(LowCardinality(String), String) COMMENT 'Path in the row to key#offset,length,size,sha256,encoding' CODEC(ZSTD(1)),
+    kafka_topic LowCardinality(String),
+    kafka_partition Int32 CODEC(T64, ZSTD(1)),
+    kafka_offset Int64 CODEC(Delta, ZSTD(1)),
+    received_at DateTime64(9, 'UTC') COMMENT 'When Kafka took the record' CODEC(Delta, ZSTD(1)),
+    version UInt64 COMMENT 'The highest wins: revision x 2^48 + append time in ms' CODEC(Delta, ZSTD(1)),
+    INDEX sid_bloom sid TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX trace_id_bloom trace_id TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX uid_bloom uid TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX chat_id_bloom chat_id TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX duration_minmax duration_ns TYPE minmax GRANULARITY 1
+)
+ENGINE = ${replicated}ReplacingMergeTree(version)
+PARTITION BY toDate(log_time)
+PRIMARY KEY (app_id, toStartOfMinute(log_time), xxHash32(sid))
+ORDER BY (app_id, toStartOfMinute(log_time), xxHash32(sid), sid, log_id)
+TTL toDateTime(least(received_at + toIntervalDay(${ttl_days}), toDateTime64('2106-01-01', 9, 'UTC')))
+SETTINGS ttl_only_drop_parts = 1, min_bytes_for_wide_part = 268435456;

@@ -1,0 +1,142 @@
+import type { FragmentRecord } from '../../model/fragment.ts'
+import type { NodeTraceLog } from '../../model/node-trace-log.ts'
+import type { Span, SpanBatch } from '../../model/span.ts'
+import { type ClampedTimes, clampTimes, MAX_TIME_NS, MIN_TIME_NS } from '../../model/time.ts'
+import { type BlockLimits, DayBlocks, type OpenBlock, type Rows } from './day-blocks.ts'
+import { LogRows, logContext } from './log-rows.ts'
+import { LookupRows } from './lookup-rows.ts'
+import { ChunkPool } from './native/chunk-pool.ts'
+import { NodeRows } from './node-rows.ts'
+import { SpanRows, spanBatchContext } from './span-rows.ts'
+
+/** The tables that are written record by record, all at once. */
+export type RecordTable = 'spans' | 'node_trace_logs' | 'node_logs' | 'id_lookup'
+export const RECORD_TABLES: readonly RecordTable[] = ['spans', 'node_trace_logs', 'node_logs', 'id_lookup']
+
+/** Feeders that wait for their next block. */
+export class RowsPool<R extends Rows> {
+  readonly #free: R[] = []
+  readonly #create: () => R
+
+  constructor(create: () => R) {
+    this.#create = create
+  }
+
+  take(): R {
+    return this.#free.pop() ?? this.#create()
+  }
+
+  give(rows: R): void {
+    rows.reset()
+    if (this.#free.length < 3) this.#free.push(rows)
+  }
+}
+
+/** The feeders of all tables, over one pool of chunks. */
+export class RowsPools {
+  readonly chunks = new ChunkPool()
+  readonly spans = new RowsPool(() => new SpanRows(this.chunks))
+  readonly logs = new RowsPool(() => new LogRows(this.chunks))
+  readonly nodes = new RowsPool(() => new NodeRows(this.chunks))
+  readonly lookup = new RowsPool(() => new LookupRows(this.chunks))
+}
+
+/** Blocks of rows made from records: decode once, feed all tables that are wanted. `release` gives everything back. */
+export class RowSet {
+  readonly #pools: RowsPools
+  readonly #wanted: ReadonlySet<RecordTable>
+  readonly #spans: DayBlocks<SpanRows>
+  readonly #logs: DayBlocks<LogRows>
+  readonly #nodes: DayBlocks<NodeRows>
+  #lookup: OpenBlock<LookupRows> | undefined
+
+  constructor(pools: RowsPools, limits: BlockLimits, tables: readonly RecordTable[] = RECORD_TABLES) {
+    this.#pools = pools
+    this.#wanted = new Set(tables)
+    this.#spans = new DayBlocks(() => pools.spans.take(), limits)
+    this.#logs = new DayBlocks(() => pools.logs.take(), limits)
+    this.#nodes = new DayBlocks(() => pools.nodes.take(), limits)
+  }
+
+  /** Throws what `record.decode` throws, before any row is made. */
+  add(record: FragmentRecord): void {
+    const decoded = record.decode()
+    if ('spans' in decoded) this.#addSpans(record, decoded)
+    else this.#addLog(record, decoded)
+  }
+
+  /** The blocks by table, ready to be sent. Call once, after the last record. */
+  blocks(): { table: RecordTable; open: OpenBlock<Rows> }[] {
+    if (this.#lookup !== undefined) this.#lookup.rows.fill()
+    return [
+      ...this.#spans.blocks.map((open) => ({ table: 'spans' as const, open })),
+      ...this.#logs.blocks.map((open) => ({ table: 'node_trace_logs' as const, open })),
+      ...this.#nodes.blocks.map((open) => ({ table: 'node_logs' as const, open })),
+      ...(this.#lookup === undefined ? [] : [{ table: 'id_lookup' as const, open: this.#lookup }]),
+    ]
+  }
+
+  release(): void {
+    for (const { rows } of this.#spans.blocks) this.#pools.spans.give(rows)
+    for (const { rows } of this.#logs.blocks) this.#pools.logs.give(rows)
+    for (const { rows } of this.#nodes.blocks) this.#pools.nodes.give(rows)
+    if (this.#lookup !== undefined) this.#pools.lookup.give(this.#lookup.rows)
+  }
+
+  #addSpans(record: FragmentRecord, batch: SpanBatch): void {
+    const context = spanBatchContext(record, batch)
+    const wantsSpans = this.#wanted.has('spans')
+    const traceIds: string[] = []
+    let minTimeNs = MAX_TIME_NS
+    let maxTimeNs = MIN_TIME_NS
+    for (const span of batch.spans) {
+      const times = spanTimes(span)
+      if (times.startNs < minTimeNs) minTimeNs = times.startNs
+      if (times.startNs > maxTimeNs) maxTimeNs = times.startNs
+      if (!traceIds.includes(span.traceId)) traceIds.push(span.traceId)
+      if (wantsSpans) this.#spans.rowsFor(times.startNs, record).append(context, span, times)
+    }
+    if (batch.spans.length === 0) return
+    const { receivedAtNs } = context
+    this.#addLookup(record, batch, { traceIds, minTimeNs, maxTimeNs, receivedAtNs })
+  }
+
+  #addLog(record: FragmentRecord, log: NodeTraceLog): void {
+    const context = logContext(record, log)
+    const { logTimeNs, receivedAtNs } = context
+    if (this.#wanted.has('node_trace_logs')) this.#logs.rowsFor(logTimeNs, record).append(context)
+    if (this.#wanted.has('node_logs')) {
+      log.trace.forEach((node, place) => {
+        this.#nodes.rowsFor(logTimeNs, record).append(context, node, place)
+      })
+    }
+    this.#addLookup(record, log, {
+      traceIds: log.traceId === null ? [] : [log.traceId],
+      minTimeNs: logTimeNs,
+      maxTimeNs: logTimeNs,
+      receivedAtNs,
+    })
+  }
+
+  #addLookup(
+    record: FragmentRecord,
+    { appId, sid, uid, chatId }: SpanBatch | NodeTraceLog,
+    bounds: { traceIds: string[]; minTimeNs: bigint; maxTimeNs: bigint; receivedAtNs: bigint },
+  ): void {
+    if (!this.#wanted.has('id_lookup')) return
+    this.#lookup ??= { rows: this.#pools.lookup.take(), records: [], days: new Set() }
+    this.#lookup.records.push(record)
+    this.#lookup.rows.add({ appId, sid, uid, chatId, ...bounds })
+  }
+}
+
+function spanTimes(span: Span): ClampedTimes {
+  // Events are asked only when the start time is no use: that is nearly never.
+  const isUsable = span.startTimeNs >= MIN_TIME_NS && span.startTimeNs < MAX_TIME_NS
+  if (isUsable) return clampTimes(span.startTimeNs, span.endTimeNs)
+  return clampTimes(
+    span.startTimeNs,
+    span.endTimeNs,
+    span.events.map((event) => event.timeNs),
+  )
+}

@@ -94,19 +94,17 @@ export class PayloadPacker {
    * Takes a value (UTF-8; it must not change any more); resolves when the pack that holds it is durable. Equal values are stored once a pack.
    * Rejects only when `signal` aborts or the packer is aborted: with a retryable `SIDEREAL_OBJECT_STORE_UNAVAILABLE`.
    */
-  async add(value: Buffer, owner: PayloadOwner, signal?: AbortSignal): Promise<PayloadReference> {
-    if (this.#isClosed) throw gone('the packer is closed')
+  add(value: Buffer, owner: PayloadOwner, signal?: AbortSignal): Promise<PayloadReference> {
+    if (this.#isClosed) return Promise.reject(gone('the packer is closed'))
     const hashed = sha256Of(value)
     this.#hashing.add(hashed)
     this.#hashingBytes += value.length
-    let stored: Promise<PayloadReference>
-    try {
-      stored = this.#enter(value, await hashed, owner, signal)
-    } finally {
+    // No async function, whose frame would hold the value for as long as the store is away.
+    return hashed.then((sha256) => {
       this.#hashing.delete(hashed)
       this.#hashingBytes -= value.length
-    }
-    return await stored
+      return this.#enter(value, sha256, owner, signal)
+    })
   }
 
   /** Stores what was added so far, without waiting for the time to run out. Resolves when it is stored (or dropped). */

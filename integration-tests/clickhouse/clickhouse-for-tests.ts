@@ -20,7 +20,9 @@ export function clickhouseOptions(servers: TestServers, database: string, url = 
 }
 
 /** A migrated database of this test file, with a client and a started sink. */
-export async function freshTables(servers: TestServers): Promise<{ client: ClickHouse; sink: ClickHouseSink }> {
+export async function freshTables(
+  servers: TestServers,
+): Promise<{ client: ClickHouse; sink: ClickHouseSink }> {
   const database = await freshDatabase(servers)
   const client = openClickHouse(clickhouseOptions(servers, database))
   await migrate(client, { database, ttlDays: TEST_TTL_DAYS })

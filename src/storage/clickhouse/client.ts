@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import {
   type ClickHouseClient,
   ClickHouseError,
+  ClickHouseLogLevel,
   type ClickHouseSettings,
   createClient,
 } from '@clickhouse/client'
@@ -55,6 +56,8 @@ export class ClickHouse {
       ...(options.username === undefined ? {} : { username: options.username }),
       ...(options.password === undefined ? {} : { password: options.password }),
       application: 'sidereal',
+      // The client would print server messages, which may quote values of rows.
+      log: { level: ClickHouseLogLevel.OFF },
       request_timeout: options.requestTimeoutMs,
       max_open_connections: 16,
       compression: {

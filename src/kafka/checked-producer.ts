@@ -136,11 +136,25 @@ export class CheckedProducer {
     return call.promise
   }
 
-  /** Waits until every call has been settled (each has its deadline), then disconnects. */
-  async close(): Promise<void> {
+  /** Waits until every call has been settled (each has its deadline), but at most `timeoutMs`; the rest rejects. Then disconnects. */
+  async close(options: { timeoutMs?: number } = {}): Promise<void> {
     this.#isClosed = true
+    let timer: NodeJS.Timeout | undefined
+    if (options.timeoutMs !== undefined) {
+      const error = new SiderealError(
+        'SIDEREAL_KAFKA_UNAVAILABLE',
+        'the Kafka producer was closed before Kafka answered: send again',
+        {
+          retryable: true,
+        },
+      )
+      timer = setTimeout(() => {
+        for (const call of this.#calls) call.fail(error)
+      }, options.timeoutMs)
+    }
     await Promise.allSettled([...this.#calls].map(({ promise }) => promise))
-    for (const timer of this.#timers) clearTimeout(timer)
+    clearTimeout(timer)
+    for (const pause of this.#timers) clearTimeout(pause)
     await this.#connection?.close()
   }
 

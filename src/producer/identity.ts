@@ -1,0 +1,162 @@
+import { type Baggage, type Context, propagation, type SpanContext, trace } from '@opentelemetry/api'
+
+/** Who a request belongs to: what every record of it carries. Empty = unknown, but a SID is never empty. */
+export interface Identity {
+  readonly sid: string
+  readonly appId: string
+  readonly uid: string
+  readonly chatId: string
+}
+
+/** Names of the baggage entries that carry an {@link Identity} between services. */
+export const BAGGAGE_KEYS = { sid: 'sid', appId: 'app_id', uid: 'uid', chatId: 'chat_id' } as const
+
+const MAX_SID_BYTES = 256
+const MAX_VALUE_BYTES = 1024
+
+/**
+ * One identity for all spans of a request in this process. Spans share the box and not its content, so that an identity which becomes known
+ * in the middle of a request holds for the spans before it, too.
+ */
+export class IdentityBox {
+  #identity: Identity
+
+  constructor(identity: Identity) {
+    this.#identity = identity
+  }
+
+  get identity(): Identity {
+    return this.#identity
+  }
+
+  /** Replaces the given parts. A SID that no record may have (empty, over 256 bytes) is left out; says whether all was taken. */
+  override(parts: Partial<Identity>): boolean {
+    const { sid, ...others } = parts
+    const isSidValid = sid === undefined || isValidSid(sid)
+    const clean: Record<string, string> = {}
+    let isWhole = isSidValid
+    for (const [name, value] of Object.entries(others)) {
+      if (value === undefined) continue
+      if (isValidValue(value)) clean[name] = value.toWellFormed()
+      else isWhole = false
+    }
+    this.#identity = {
+      ...this.#identity,
+      ...clean,
+      ...(sid !== undefined && isSidValid ? { sid: sid.toWellFormed() } : {}),
+    }
+    return isWhole
+  }
+}
+
+/**
+ * A field that we would like spans to have: nothing else is known by a span, its children and its exporter alike. Weak, so nothing has to
+ * be evicted.
+ */
+const boxes = new WeakMap<object, IdentityBox>()
+
+/** The box of a span that a `SidSpanProcessor` has seen, or that somebody asked about. */
+export function boxOfSpan(span: object): IdentityBox | undefined {
+  return boxes.get(span)
+}
+
+/**
+ * Gives a span that has just started its box: that of its local parent, else a new one from the baggage of its context, else from its trace id
+ * when it continues a trace (services then agree without talking), else with a new SID.
+ */
+export function giveBox(
+  span: { spanContext(): SpanContext },
+  parentContext: Context,
+  newSid: () => string,
+): IdentityBox {
+  const parent = trace.getSpan(parentContext)
+  let box = parent === undefined ? undefined : boxes.get(parent)
+  if (box === undefined) {
+    const hasParent = parent !== undefined && trace.isSpanContextValid(parent.spanContext())
+    const baggage = propagation.getBaggage(parentContext)
+    const sid = baggageSid(baggage) ?? (hasParent ? span.spanContext().traceId : newSid())
+    box = new IdentityBox(identityFrom(baggage, sid))
+    // A parent that nobody records (sampled out, or remote) still has one answer for all its children.
+    if (parent !== undefined) boxes.set(parent, box)
+  }
+  boxes.set(span, box)
+  return box
+}
+
+/** The box of what is active in a context: that of its span, else one from baggage and trace id, else none. */
+export function boxOfContext(context: Context): IdentityBox | undefined {
+  const span = trace.getSpan(context)
+  const baggage = propagation.getBaggage(context)
+  if (span === undefined) {
+    const sid = baggageSid(baggage)
+    return sid === undefined ? undefined : new IdentityBox(identityFrom(baggage, sid))
+  }
+  let box = boxes.get(span)
+  if (box === undefined) {
+    const sid =
+      baggageSid(baggage) ??
+      (trace.isSpanContextValid(span.spanContext()) ? span.spanContext().traceId : undefined)
+    if (sid === undefined) return undefined
+    box = new IdentityBox(identityFrom(baggage, sid))
+    boxes.set(span, box)
+  }
+  return box
+}
+
+/** The identity that a span carries by its attributes: of spans that no `SidSpanProcessor` has seen. */
+export function identityOfAttributes(
+  attributes: Readonly<Record<string, unknown>>,
+  traceId: string,
+): Identity {
+  const text = (key: string): string => {
+    const value = attributes[key]
+    return typeof value === 'string' && isValidValue(value) ? value.toWellFormed() : ''
+  }
+  const sid = attributes[BAGGAGE_KEYS.sid]
+  return {
+    sid: typeof sid === 'string' && isValidSid(sid) ? sid.toWellFormed() : traceId,
+    appId: text(BAGGAGE_KEYS.appId),
+    uid: text(BAGGAGE_KEYS.uid),
+    chatId: text(BAGGAGE_KEYS.chatId),
+  }
+}
+
+/** `baggage` with the entries of an identity; empty parts are left out. */
+export function withIdentity(baggage: Baggage | undefined, identity: Identity): Baggage {
+  let result = propagation.createBaggage()
+  for (const [key, entry] of baggage?.getAllEntries() ?? []) {
+    // Percent-encoding throws on a lone surrogate, and a call of the service would fail for its baggage.
+    if (key.isWellFormed() && entry.value.isWellFormed()) result = result.setEntry(key, entry)
+  }
+  for (const [name, key] of Object.entries(BAGGAGE_KEYS)) {
+    const value = identity[name as keyof Identity]
+    result = value === '' ? result.removeEntry(key) : result.setEntry(key, { value })
+  }
+  return result
+}
+
+export function isValidSid(sid: string): boolean {
+  return sid.length > 0 && Buffer.byteLength(sid) <= MAX_SID_BYTES
+}
+
+function isValidValue(value: string): boolean {
+  return Buffer.byteLength(value) <= MAX_VALUE_BYTES
+}
+
+function baggageSid(baggage: Baggage | undefined): string | undefined {
+  const sid = baggage?.getEntry(BAGGAGE_KEYS.sid)?.value
+  return sid !== undefined && isValidSid(sid) ? sid.toWellFormed() : undefined
+}
+
+function identityFrom(baggage: Baggage | undefined, sid: string): Identity {
+  const text = (key: string): string => {
+    const value = baggage?.getEntry(key)?.value ?? ''
+    return isValidValue(value) ? value.toWellFormed() : ''
+  }
+  return {
+    sid,
+    appId: text(BAGGAGE_KEYS.appId),
+    uid: text(BAGGAGE_KEYS.uid),
+    chatId: text(BAGGAGE_KEYS.chatId),
+  }
+}

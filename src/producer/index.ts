@@ -1,0 +1,10 @@
+/** The package entry `sidereal/producer`: what a service imports. */
+export type { BaggageHostRules } from './baggage-hosts.ts'
+export type { Identity } from './identity.ts'
+export { KafkaSpanExporter } from './kafka-span-exporter.ts'
+export { NodeLog, type NodeLogInit } from './node-log.ts'
+export { NodeTraceLog, type NodeTraceLogInit } from './node-trace-log.ts'
+export { SidSpanProcessor } from './sid-span-processor.ts'
+export { type Carrier, SidPropagator, Trace } from './trace-context.ts'
+export { type SidConfig, type TracingConfig, tracingConfigFromEnv } from './tracing-config.ts'
+export { initTracing, TracingService, type TracingStats } from './tracing-service.ts'

@@ -1,0 +1,93 @@
+import type { HrTime, Link, SpanContext } from '@opentelemetry/api'
+import type { ReadableSpan } from '@opentelemetry/sdk-trace'
+import type { KeyValue } from '../model/any-value.ts'
+import {
+  FLAG_HAS_IS_REMOTE,
+  FLAG_IS_REMOTE,
+  type Resource,
+  type Scope,
+  type Span,
+  type SpanEvent,
+  type SpanLink,
+} from '../model/span.ts'
+import { toKeyValues } from './json-value.ts'
+
+const NANOS_PER_SECOND = 1_000_000_000n
+
+/** An ended span of the SDK as the model has it, with the numbers, flags and value types that OpenTelemetry's own OTLP exporters send. */
+export function toModelSpan(span: ReadableSpan): Span {
+  const context = span.spanContext()
+  return {
+    traceId: context.traceId,
+    spanId: context.spanId,
+    parentSpanId: span.parentSpanContext?.spanId || null,
+    flags: flagsOf(context.traceFlags, span.parentSpanContext?.isRemote),
+    name: span.name,
+    // OTLP's numbers are one above the SDK's: 0 means unspecified.
+    kind: span.kind + 1,
+    startTimeNs: toNanoseconds(span.startTime),
+    endTimeNs: toNanoseconds(span.endTime),
+    statusCode: span.status.code,
+    statusMessage: span.status.message ?? '',
+    traceState: context.traceState?.serialize() ?? '',
+    attributes: toKeyValues(span.attributes),
+    droppedAttributesCount: span.droppedAttributesCount,
+    events: span.events.map(
+      (event): SpanEvent => ({
+        timeNs: toNanoseconds(event.time),
+        name: event.name,
+        attributes: attributesOf(event.attributes),
+        droppedAttributesCount: event.droppedAttributesCount ?? 0,
+      }),
+    ),
+    droppedEventsCount: span.droppedEventsCount,
+    links: span.links.map(toModelLink),
+    droppedLinksCount: span.droppedLinksCount,
+  }
+}
+
+export function toModelResource(resource: ReadableSpan['resource']): Resource {
+  return {
+    attributes: toKeyValues(resource.attributes),
+    droppedAttributesCount: 0,
+    schemaUrl: resource.schemaUrl ?? '',
+    entityRefs: [],
+  }
+}
+
+export function toModelScope(scope: ReadableSpan['instrumentationScope']): Scope {
+  const { name, version, schemaUrl } = scope
+  const further = scope as { attributes?: object; droppedAttributesCount?: number }
+  return {
+    name,
+    version: version ?? '',
+    attributes: attributesOf(further.attributes),
+    droppedAttributesCount: further.droppedAttributesCount ?? 0,
+    schemaUrl: schemaUrl ?? '',
+  }
+}
+
+function toModelLink(link: Link): SpanLink {
+  const context: SpanContext = link.context
+  return {
+    traceId: context.traceId,
+    spanId: context.spanId,
+    traceState: context.traceState?.serialize() ?? '',
+    attributes: attributesOf(link.attributes),
+    droppedAttributesCount: link.droppedAttributesCount ?? 0,
+    flags: flagsOf(context.traceFlags, context.isRemote),
+  }
+}
+
+function attributesOf(attributes: object | undefined): KeyValue[] {
+  return attributes === undefined ? [] : toKeyValues(attributes)
+}
+
+function flagsOf(traceFlags: number, isRemote: boolean | undefined): number {
+  return (traceFlags & 0xff) | FLAG_HAS_IS_REMOTE | (isRemote === true ? FLAG_IS_REMOTE : 0)
+}
+
+/** Exact: [seconds, nanoseconds], each a whole number. A caller's own time may have fractions, which have no place in nanoseconds. */
+function toNanoseconds([seconds, nanos]: HrTime): bigint {
+  return BigInt(Math.trunc(seconds)) * NANOS_PER_SECOND + BigInt(Math.trunc(nanos))
+}

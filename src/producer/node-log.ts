@@ -1,0 +1,184 @@
+import { randomUUID } from 'node:crypto'
+import type { NodeLog as NodeLogRecord, Usage } from '../model/node-trace-log.ts'
+import { toAnyValue } from './json-value.ts'
+
+/** What identifies a node of a workflow. */
+export interface NodeLogInit {
+  readonly nodeId: string
+  readonly nodeType: string
+  readonly nodeName: string
+  /** Default: those of the node. */
+  readonly funcId?: string
+  readonly funcType?: string
+  readonly funcName?: string
+  /** Default: the SID of the NodeTraceLog that it is added to. */
+  readonly sid?: string
+  /** Default: a random id of 32 hex digits. */
+  readonly id?: string
+}
+
+export const NO_USAGE: Usage = { questionTokens: 0, promptTokens: 0, completionTokens: 0, totalTokens: 0 }
+
+/**
+ * The log of one executed node, filled while it runs (source description: class `NodeLog`). No method throws. Times are Unix milliseconds.
+ */
+export class NodeLog {
+  readonly id: string
+  sid: string
+  nodeId: string
+  nodeType: string
+  nodeName: string
+  funcId: string
+  funcType: string
+  funcName: string
+  readonly nextLogIds = new Set<string>()
+  startTime: number
+  endTime: number
+  /** 0 until the node has ended. */
+  duration = 0
+  /** −1 = unknown. */
+  firstFrameDuration = -1
+  /** Seconds; −1 = unknown. */
+  nodeFirstCostTime = -1
+  llmOutput = ''
+  runningStatus = true
+  readonly data: {
+    input: Record<string, unknown>
+    output: Record<string, unknown>
+    config: Record<string, unknown>
+    usage: Usage
+  }
+  readonly logs: string[] = []
+  readonly #nowMs: () => number
+
+  constructor(init: NodeLogInit, nowMs: () => number = Date.now) {
+    this.#nowMs = nowMs
+    this.id = init.id ?? randomUUID().replaceAll('-', '')
+    this.sid = init.sid ?? ''
+    this.nodeId = init.nodeId
+    this.nodeType = init.nodeType
+    this.nodeName = init.nodeName
+    this.funcId = init.funcId ?? init.nodeId
+    this.funcType = init.funcType ?? init.nodeType
+    this.funcName = init.funcName ?? init.nodeName
+    this.startTime = nowMs()
+    this.endTime = this.startTime
+    // No prototype: "__proto__" is a key like any other.
+    this.data = {
+      input: Object.create(null),
+      output: Object.create(null),
+      config: Object.create(null),
+      usage: { ...NO_USAGE },
+    }
+  }
+
+  /** Announces a node that follows: its `id` or its node id. A trace waits for it. */
+  setNextNodeId(id: string): void {
+    this.nextLogIds.add(id)
+  }
+
+  setStart(): void {
+    this.startTime = this.#nowMs()
+    this.endTime = this.startTime
+  }
+
+  setEnd(): void {
+    this.endTime = this.#nowMs()
+    this.duration = this.endTime - this.startTime
+  }
+
+  /** The first frame is out; later calls change nothing. */
+  setFirstFrameDuration(): void {
+    if (this.firstFrameDuration < 0) this.firstFrameDuration = this.#nowMs() - this.startTime
+  }
+
+  /** @param seconds until the first answer */
+  setNodeFirstCostTime(seconds: number): void {
+    this.nodeFirstCostTime = seconds
+  }
+
+  appendInputData(key: string, value: unknown): void {
+    this.data.input[key] = value
+  }
+
+  appendOutputData(key: string, value: unknown): void {
+    this.data.output[key] = value
+  }
+
+  appendConfigData(values: Readonly<Record<string, unknown>>): void {
+    for (const [key, value] of Object.entries(values)) this.data.config[key] = value
+  }
+
+  /** Replaces the counts that are given. */
+  appendUsageData(usage: Partial<Usage>): void {
+    this.data.usage = { ...this.data.usage, ...wholeCounts(usage) }
+  }
+
+  addInfoLog(text: string): void {
+    this.#addLog('INFO', text)
+  }
+
+  addErrorLog(text: string): void {
+    this.#addLog('ERROR', text)
+  }
+
+  /** What is published: a copy, in the form of the record. Input, output and configuration keep their JSON types. */
+  toRecord(sid: string): NodeLogRecord {
+    const { input, output, config, usage } = this.data
+    return {
+      id: this.id,
+      sid: this.sid === '' ? sid : this.sid,
+      nodeId: this.nodeId,
+      nodeType: this.nodeType,
+      nodeName: this.nodeName,
+      funcId: this.funcId,
+      funcType: this.funcType,
+      funcName: this.funcName,
+      nextLogIds: [...this.nextLogIds].sort(),
+      startTimeMs: whole(this.startTime),
+      endTimeMs: whole(this.endTime),
+      durationMs: whole(this.duration),
+      firstFrameDurationMs: whole(this.firstFrameDuration),
+      nodeFirstCostTime: this.nodeFirstCostTime,
+      llmOutput: this.llmOutput,
+      runningStatus: this.runningStatus,
+      data: {
+        input: keyValues(input),
+        output: keyValues(output),
+        config: keyValues(config),
+        usage: { ...usage },
+      },
+      logs: [...this.logs],
+      extra: [],
+    }
+  }
+
+  #addLog(level: string, message: string): void {
+    this.logs.push(JSON.stringify({ level, message, time: localTime(new Date(this.#nowMs())) }))
+  }
+}
+
+export function keyValues(values: Readonly<Record<string, unknown>>) {
+  return Object.entries(values).flatMap(([key, value]) =>
+    value === undefined ? [] : [{ key, value: toAnyValue(value) }],
+  )
+}
+
+/** Counts and times are whole in the record; what is no number at all counts as 0. */
+export function whole(value: number): number {
+  const rounded = Math.round(value)
+  return Number.isSafeInteger(rounded) ? rounded : 0
+}
+
+export function wholeCounts(usage: Partial<Usage>): Partial<Usage> {
+  return Object.fromEntries(
+    Object.entries(usage).flatMap(([name, count]) => (count === undefined ? [] : [[name, whole(count)]])),
+  )
+}
+
+/** Local time without a zone, whole seconds: the form of the source's logs. */
+function localTime(date: Date): string {
+  const two = (value: number) => String(value).padStart(2, '0')
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
+}

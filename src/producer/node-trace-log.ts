@@ -1,0 +1,182 @@
+import { context as contextApi, trace } from '@opentelemetry/api'
+import type { NodeTraceLog as NodeTraceLogRecord, Usage } from '../model/node-trace-log.ts'
+import { uuidV7 } from '../model/uuid-v7.ts'
+import type { Identity } from './identity.ts'
+import { keyValues, NO_USAGE, type NodeLog, whole, wholeCounts } from './node-log.ts'
+import { Trace } from './trace-context.ts'
+
+export interface NodeTraceLogInit {
+  /** Default: the identity of the active request when the log is made, and again when it is published. */
+  readonly sid?: string
+  readonly appId?: string
+  readonly uid?: string
+  readonly chatId?: string
+  readonly serviceId?: string
+  readonly flowId?: string
+  readonly botId?: string
+  readonly sub?: string
+  readonly caller?: string
+  readonly logCaller?: string
+  readonly question?: string
+  readonly version?: string
+}
+
+/**
+ * The log of one request through a workflow, filled while it runs (source description: class `NodeTraceLog`). No method throws. It remembers
+ * which trace and span were active when it was made. Times are Unix milliseconds.
+ */
+export class NodeTraceLog {
+  /** UUIDv7 as 32 hex digits. */
+  readonly logId: string
+  sid: string
+  appId: string
+  uid: string
+  chatId: string
+  serviceId: string
+  flowId: string
+  botId: string
+  sub: string
+  caller: string
+  logCaller: string
+  question: string
+  answer = ''
+  startTime: number
+  endTime: number
+  duration = 0
+  /** −1 = unknown. */
+  firstFrameDuration = -1
+  status = { code: 0, message: '' }
+  version: string
+  readonly srv: Record<string, unknown> = Object.create(null)
+  readonly srvTag: Record<string, unknown> = Object.create(null)
+  readonly trace: NodeLog[] = []
+  #usage: Usage = { ...NO_USAGE }
+  #ownUsage: Usage = { ...NO_USAGE }
+  #revision = 0
+  readonly #traceId: string | null
+  readonly #spanId: string | null
+  readonly #nowMs: () => number
+
+  constructor(init: NodeTraceLogInit = {}, nowMs: () => number = Date.now) {
+    const active = Trace.identity()
+    const span = trace.getSpan(contextApi.active())?.spanContext()
+    const hasSpan = span !== undefined && trace.isSpanContextValid(span)
+    this.#nowMs = nowMs
+    this.#traceId = hasSpan ? span.traceId : null
+    this.#spanId = hasSpan ? span.spanId : null
+    this.startTime = nowMs()
+    this.endTime = this.startTime
+    this.logId = uuidV7(this.startTime)
+    this.sid = init.sid ?? active?.sid ?? ''
+    this.appId = init.appId ?? active?.appId ?? ''
+    this.uid = init.uid ?? active?.uid ?? ''
+    this.chatId = init.chatId ?? active?.chatId ?? ''
+    this.serviceId = init.serviceId ?? ''
+    this.flowId = init.flowId ?? ''
+    this.botId = init.botId ?? ''
+    this.sub = init.sub ?? ''
+    this.caller = init.caller ?? ''
+    this.logCaller = init.logCaller ?? ''
+    this.question = init.question ?? ''
+    this.version = init.version ?? 'v2.0.0'
+  }
+
+  get usage(): Readonly<Usage> {
+    return this.#usage
+  }
+
+  addQuestion(question: string): void {
+    this.question = question
+  }
+
+  addAnswer(answer: string): void {
+    this.answer = answer
+  }
+
+  /** @param durationMs from the start to the first frame */
+  addFirstFrameDuration(durationMs: number): void {
+    this.firstFrameDuration = durationMs
+  }
+
+  addSrv(key: string, value: unknown): void {
+    this.srv[key] = value
+    this.srvTag[key] = value
+  }
+
+  /** Tokens that no node accounts for. */
+  appendUsageData(usage: Partial<Usage>): void {
+    this.#ownUsage = { ...this.#ownUsage, ...wholeCounts(usage) }
+    this.#usage = { ...this.#ownUsage }
+  }
+
+  setStart(): void {
+    this.startTime = this.#nowMs()
+    this.endTime = this.startTime
+  }
+
+  /** Sets the end, and the usage as the sum over the nodes. A second call counts nothing twice. */
+  setEnd(): void {
+    this.endTime = this.#nowMs()
+    this.duration = this.endTime - this.startTime
+    this.#usage = this.trace.reduce((sum, { data }) => addUsage(sum, data.usage), this.#ownUsage)
+  }
+
+  setStatus(code: number, message: string): void {
+    this.status = { code, message }
+  }
+
+  addNodeLog(nodes: NodeLog | readonly NodeLog[]): void {
+    this.trace.push(...(Array.isArray(nodes) ? nodes : [nodes]))
+  }
+
+  /** The same list as `addNodeLog`, under the name that callers of functions use. */
+  addFuncLog(nodes: NodeLog | readonly NodeLog[]): void {
+    this.addNodeLog(nodes)
+  }
+
+  /**
+   * What is published: a copy. Each call is a further revision of the same log.
+   * @param identity fills what the log does not know itself
+   */
+  toRecord(identity: Identity): NodeTraceLogRecord {
+    const sid = this.sid === '' ? identity.sid : this.sid
+    return {
+      sid,
+      appId: this.appId || identity.appId,
+      uid: this.uid || identity.uid,
+      chatId: this.chatId || identity.chatId,
+      logId: this.logId,
+      revision: this.#revision++,
+      traceId: this.#traceId,
+      spanId: this.#spanId,
+      serviceId: this.serviceId,
+      flowId: this.flowId,
+      botId: this.botId,
+      sub: this.sub,
+      caller: this.caller,
+      logCaller: this.logCaller,
+      question: this.question,
+      answer: this.answer,
+      startTimeMs: whole(this.startTime),
+      endTimeMs: whole(this.endTime),
+      durationMs: whole(this.duration),
+      firstFrameDurationMs: this.firstFrameDuration,
+      srv: keyValues(this.srv),
+      srvTag: keyValues(this.srvTag),
+      status: { code: whole(this.status.code), message: this.status.message },
+      usage: { ...this.#usage },
+      version: this.version,
+      trace: this.trace.map((node) => node.toRecord(sid)),
+      extra: [],
+    }
+  }
+}
+
+function addUsage(a: Usage, b: Usage): Usage {
+  return {
+    questionTokens: a.questionTokens + b.questionTokens,
+    promptTokens: a.promptTokens + b.promptTokens,
+    completionTokens: a.completionTokens + b.completionTokens,
+    totalTokens: a.totalTokens + b.totalTokens,
+  }
+}

@@ -1,0 +1,144 @@
+import {
+  type Context,
+  context as contextApi,
+  propagation,
+  ROOT_CONTEXT,
+  SpanKind,
+  type TextMapGetter,
+  type TextMapPropagator,
+  type TextMapSetter,
+  trace,
+} from '@opentelemetry/api'
+import { W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core'
+import { type BaggageHostRules, mayReceiveBaggage } from './baggage-hosts.ts'
+import { boxOfContext, type Identity, withIdentity } from './identity.ts'
+
+/** What context travels in: HTTP headers, Kafka headers, or anything with `get` and `set` (gRPC metadata, fetch's `Headers`). */
+export type Carrier = Record<string, unknown> | CarrierMap
+
+export interface CarrierMap {
+  get(key: string): unknown
+  set(key: string, value: string): unknown
+}
+
+const traceContext = new W3CTraceContextPropagator()
+const baggage = new W3CBaggagePropagator()
+
+/**
+ * The propagator of a Sidereal service: `traceparent` to everybody, baggage with `sid`, `app_id`, `uid` and `chat_id` only to hosts that may
+ * know them (see `mayReceiveBaggage`). The host is read from the client span, `server.address` or `net.peer.name`; without one nothing
+ * but `traceparent` leaves.
+ */
+export class SidPropagator implements TextMapPropagator {
+  readonly #rules: BaggageHostRules
+
+  constructor(rules: BaggageHostRules = {}) {
+    this.#rules = rules
+  }
+
+  inject(context: Context, carrier: unknown, setter: TextMapSetter): void {
+    traceContext.inject(context, carrier, setter)
+    if (mayReceiveBaggage(calledHost(context), this.#rules)) injectBaggage(context, carrier, setter)
+  }
+
+  extract(context: Context, carrier: unknown, getter: TextMapGetter): Context {
+    return baggage.extract(traceContext.extract(context, carrier, getter), carrier, getter)
+  }
+
+  fields(): string[] {
+    return [...traceContext.fields(), ...baggage.fields()]
+  }
+}
+
+/** The identity of the active request, and its way from service to service (source description: class `Trace`). */
+export const Trace = {
+  /** SID of the active span, else of the active context; `undefined` outside any request. */
+  sid(context: Context = contextApi.active()): string | undefined {
+    return boxOfContext(context)?.identity.sid
+  },
+
+  identity(context: Context = contextApi.active()): Identity | undefined {
+    return boxOfContext(context)?.identity
+  },
+
+  /**
+   * Says who the active request belongs to, for all its spans in this process, those that are open included, and for the services it calls from
+   * now on. Parts that are not given stay. Gives false for a part that cannot be an identity (it is left out), and
+   * outside any request.
+   */
+  setIdentity(parts: Partial<Identity>, context: Context = contextApi.active()): boolean {
+    if (trace.getSpan(context) === undefined) return false
+    return boxOfContext(context)?.override(parts) ?? false
+  },
+
+  injectContext,
+
+  /** Reads what `injectContext` wrote. Keys are found in any case. Spans that start in the context given back continue the trace. */
+  extractContext(carrier: Carrier, context: Context = ROOT_CONTEXT): Context {
+    return baggage.extract(traceContext.extract(context, carrier, carrierGetter), carrier, carrierGetter)
+  },
+}
+
+/**
+ * Writes `traceparent` and `baggage` of the active request into a carrier (a new object without one) and gives it back. Called by hand it
+ * sends the identity to anybody: the caller knows whom it talks to.
+ */
+function injectContext(): Record<string, string>
+function injectContext<C extends Carrier>(carrier: C, context?: Context): C
+function injectContext(carrier: Carrier = {}, context: Context = contextApi.active()): Carrier {
+  traceContext.inject(context, carrier, carrierSetter)
+  injectBaggage(context, carrier, carrierSetter)
+  return carrier
+}
+
+function injectBaggage(context: Context, carrier: unknown, setter: TextMapSetter): void {
+  const box = boxOfContext(context)
+  const entries = propagation.getBaggage(context)
+  if (box === undefined && entries === undefined) return
+  const full =
+    box === undefined ? context : propagation.setBaggage(context, withIdentity(entries, box.identity))
+  baggage.inject(full, carrier, setter)
+}
+
+/** Where a client span goes, as far as its attributes say. */
+function calledHost(context: Context): string | undefined {
+  const span = trace.getSpan(context)
+  if (span === undefined || !('attributes' in span) || !('kind' in span) || span.kind !== SpanKind.CLIENT)
+    return undefined
+  const attributes = span.attributes as Readonly<Record<string, unknown>>
+  const host = attributes['server.address'] ?? attributes['net.peer.name']
+  return typeof host === 'string' ? host : undefined
+}
+
+function isMap(carrier: unknown): carrier is CarrierMap {
+  const map = carrier as Partial<CarrierMap> | null
+  return typeof map?.get === 'function' && typeof map.set === 'function'
+}
+
+const carrierSetter: TextMapSetter = {
+  set(carrier: unknown, key: string, value: string): void {
+    if (isMap(carrier)) carrier.set(key, value)
+    else (carrier as Record<string, unknown>)[key] = value
+  },
+}
+
+const carrierGetter: TextMapGetter = {
+  keys: (carrier: unknown) => (isMap(carrier) ? [] : Object.keys(carrier as Record<string, unknown>)),
+  get(carrier: unknown, key: string): string | string[] | undefined {
+    if (isMap(carrier)) return asText(carrier.get(key))
+    const record = carrier as Record<string, unknown>
+    if (record[key] !== undefined) return asText(record[key])
+    const found = Object.keys(record).find((name) => name.toLowerCase() === key)
+    return found === undefined ? undefined : asText(record[found])
+  },
+}
+
+/** Header values come as text, as bytes (Kafka), or several of them. */
+function asText(value: unknown): string | string[] | undefined {
+  if (typeof value === 'string') return value
+  if (value instanceof Uint8Array)
+    return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('utf8')
+  if (!Array.isArray(value)) return undefined
+  const texts = value.flatMap((item) => asText(item) ?? [])
+  return texts.length <= 1 ? texts[0] : texts
+}

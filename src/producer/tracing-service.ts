@@ -1,0 +1,186 @@
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { context as contextApi, propagation, type Tracer, trace } from '@opentelemetry/api'
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
+import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources'
+import { TracerProvider } from '@opentelemetry/sdk-trace'
+import { type BundledSchemaName, bundledSchema } from '../codec/bundled-schemas.ts'
+import { RecordWriter } from '../codec/record-writer.ts'
+import { SchemaRegistry, subjectFor } from '../codec/schema-registry.ts'
+import { CheckedProducer } from '../kafka/checked-producer.ts'
+import { createKafka } from '../kafka/client.ts'
+import type { NodeTraceLog as NodeTraceLogRecord } from '../model/node-trace-log.ts'
+import { SidGenerator } from '../model/sid.ts'
+import { KafkaSpanExporter } from './kafka-span-exporter.ts'
+import type { NodeTraceLog } from './node-trace-log.ts'
+import { NodeTraceLogPublisher } from './node-trace-log-publisher.ts'
+import { RecordEncoder } from './record-encoder.ts'
+import { type ItemStats, type RecordKind, RecordQueue } from './record-queue.ts'
+import { SidSpanProcessor } from './sid-span-processor.ts'
+import { SidPropagator } from './trace-context.ts'
+import { defaultLogger, ownAddress, type TracingConfig, tracingConfigFromEnv } from './tracing-config.ts'
+
+const DEFAULT_TOPIC = 'sidereal.traces.v1'
+const DEFAULT_FLUSH_MS = 10_000
+const REGISTRY_TIMEOUT_MS = 10_000
+const SCHEMAS: Record<RecordKind, BundledSchemaName> = {
+  spans: 'sidereal.SpanBatch',
+  log: 'sidereal.NodeTraceLog',
+}
+
+/** What became of everything that this process traced. */
+export interface TracingStats {
+  readonly spans: ItemStats
+  readonly logs: ItemStats
+  /** Values cut since a record of one span or log must fit the topic. */
+  readonly cutValues: number
+  /** Lone surrogates that became U+FFFD. */
+  readonly replacedSurrogates: number
+}
+
+/**
+ * Tracing of one service. Nothing in it throws at the service or makes it wait, but for `flush` and `shutdown`, which wait for at most
+ * the time they are given.
+ */
+export class TracingService {
+  /** For spans of the application's own: `tracer.startActiveSpan(…)`. Any other tracer of `@opentelemetry/api` does as well. */
+  readonly tracer: Tracer
+  readonly #sids: SidGenerator
+  readonly #producer: CheckedProducer
+  readonly #queue: RecordQueue
+  readonly #writer = new RecordWriter()
+  readonly #encoder: RecordEncoder
+  readonly #exporter: KafkaSpanExporter
+  readonly #publisher: NodeTraceLogPublisher
+  readonly #provider: TracerProvider
+  readonly #unregister: (() => void)[] = []
+  #shutdown: Promise<boolean> | undefined
+
+  /** Use `initTracing`, which also makes it the process's tracing. */
+  constructor(config: TracingConfig) {
+    const logger = config.logger ?? defaultLogger()
+    const { sub = 'svc', location = 'src', ip = ownAddress(), port = '00' } = config.sid ?? {}
+    this.#sids = new SidGenerator({ sub, location, ip, port })
+    const newSid = () => this.newSid()
+
+    const topic = config.topic ?? DEFAULT_TOPIC
+    const connection = config.kafka ?? { brokers: ['127.0.0.1:9092'] }
+    const { url, username, password = '' } = config.registry ?? { url: 'http://127.0.0.1:8081' }
+    const auth = username === undefined ? {} : { auth: { username, password } }
+    const registry = new SchemaRegistry({
+      url,
+      ...auth,
+      timeoutMs: REGISTRY_TIMEOUT_MS,
+      payloadLimitBytes: Number.MAX_SAFE_INTEGER,
+    })
+    this.#producer = new CheckedProducer({
+      kafka: createKafka(connection, { clientId: `sidereal-producer-${config.serviceName}`, logger }),
+      brokers: connection.brokers,
+      logger,
+      ...(config.compression === undefined ? {} : { compression: config.compression }),
+    })
+    this.#queue = new RecordQueue({
+      topic,
+      logger,
+      send: (name, records) => this.#producer.send(name, records),
+      schemaId: (kind) =>
+        registry.register(subjectFor(topic, SCHEMAS[kind]), bundledSchema(SCHEMAS[kind]).json),
+      ...(config.maxQueueBytes === undefined ? {} : { maxBytes: config.maxQueueBytes }),
+      ...(config.maxQueueItems === undefined ? {} : { maxItems: config.maxQueueItems }),
+    })
+    this.#encoder = new RecordEncoder({ writer: this.#writer, queue: this.#queue })
+    const linger = config.lingerMs === undefined ? {} : { lingerMs: config.lingerMs }
+    this.#exporter = new KafkaSpanExporter({ encoder: this.#encoder, queue: this.#queue, ...linger })
+    this.#publisher = new NodeTraceLogPublisher({ encoder: this.#encoder, queue: this.#queue, newSid })
+    this.#provider = new TracerProvider({
+      resource: defaultResource().merge(
+        resourceFromAttributes({
+          'host.name': hostname(),
+          'process.pid': process.pid,
+          'service.instance.id': randomUUID(),
+          ...config.resourceAttributes,
+          'service.name': config.serviceName,
+        }),
+      ),
+      spanLimits: { eventCountLimit: 1_000, ...config.spanLimits },
+      spanProcessors: [
+        new SidSpanProcessor({ newSid, endedSpans: this.#exporter }),
+        ...(config.spanProcessors ?? []),
+      ],
+      ...(config.sampler === undefined ? {} : { sampler: config.sampler }),
+    })
+    this.tracer = this.#provider.getTracer(config.serviceName)
+  }
+
+  /** Makes this the tracing of the process: tracer provider, context manager and propagator of `@opentelemetry/api`. */
+  register(rules: TracingConfig['baggageHosts']): void {
+    if (trace.setGlobalTracerProvider(this.#provider)) this.#unregister.push(() => trace.disable())
+    const manager = new AsyncLocalStorageContextManager().enable()
+    if (contextApi.setGlobalContextManager(manager)) this.#unregister.push(() => contextApi.disable())
+    if (propagation.setGlobalPropagator(new SidPropagator(rules)))
+      this.#unregister.push(() => propagation.disable())
+  }
+
+  /** A SID that nobody has yet, in the form of the source description. */
+  newSid(): string {
+    return this.#sids.next()
+  }
+
+  /** Publishes a log as it is now. Called again with the same log it publishes a further revision, which replaces the earlier one. */
+  publishNodeTraceLog(log: NodeTraceLog | NodeTraceLogRecord): void {
+    this.#publisher.publish(log)
+  }
+
+  stats(): TracingStats {
+    return {
+      spans: this.#queue.stats('spans'),
+      logs: this.#queue.stats('log'),
+      cutValues: this.#encoder.cutValues,
+      replacedSurrogates: this.#writer.replacedSurrogates,
+    }
+  }
+
+  /** Sends what ended so far. True when Kafka has all of it, false when the time was up before. Never rejects. */
+  async flush(timeoutMs: number = DEFAULT_FLUSH_MS): Promise<boolean> {
+    this.#exporter.encodePending()
+    return await this.#queue.drained(timeoutMs)
+  }
+
+  /** Flushes, disconnects, and gives up, counted, what Kafka does not have by then. True when nothing was given up. Never rejects. */
+  shutdown(timeoutMs: number = DEFAULT_FLUSH_MS): Promise<boolean> {
+    this.#shutdown ??= this.#close(timeoutMs)
+    return this.#shutdown
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown()
+  }
+
+  async #close(timeoutMs: number): Promise<boolean> {
+    for (const unregister of this.#unregister) unregister()
+    const isFlushed = await this.flush(timeoutMs)
+    await this.#exporter.shutdown(0)
+    this.#queue.close()
+    await this.#producer.close({ timeoutMs: 0 })
+    return isFlushed
+  }
+}
+
+/**
+ * Starts the tracing of a service: its spans, of auto-instrumentation too, and its NodeTraceLogs go to Kafka. Call it before the modules
+ * that are to be instrumented are loaded. Returns at once, whether or not Kafka is there.
+ *
+ * ```ts
+ * const tracing = initTracing({ serviceName: 'workflow', kafka: { brokers: ['kafka:9092'] } })
+ * await tracing.tracer.startActiveSpan('work', async (span) => { …; span.end() })
+ * await tracing.shutdown()
+ * ```
+ *
+ * @param config or the environment (`process.env`, the default): see `tracingConfigFromEnv`
+ * @throws SiderealError SIDEREAL_CONFIG_INVALID, SIDEREAL_SID_INVALID for a configuration that cannot work
+ */
+export function initTracing(config: TracingConfig = tracingConfigFromEnv(process.env)): TracingService {
+  const service = new TracingService(config)
+  service.register(config.baggageHosts)
+  return service
+}

@@ -62,9 +62,17 @@ export function generateTrace(plan: LoadPlan, index: number): GeneratedTrace {
   return { index, sid: identity.sid, records }
 }
 
+/** What the SIDs of a run begin with, and (but for one run in 65,536) no others. */
+export function sidPrefixOf(plan: LoadPlan): string {
+  return `sdl${hex(plan.run & 0xffff, 4)}`
+}
+
 /** In the form of `SidGenerator`: run, index and start time make it unlike that of any other run. */
 function sidOf(plan: LoadPlan, index: number): string {
-  const hex = (value: number, digits: number) => value.toString(16).padStart(digits, '0')
   const timeMs = plan.startMs + Math.floor(index / 0x10000)
-  return `sdl${hex(plan.run & 0xffff, 4)}${hex(index & 0xffff, 4)}@ld${hex(timeMs, 11).slice(-11)}0a0c782`
+  return `${sidPrefixOf(plan)}${hex(index & 0xffff, 4)}@ld${hex(timeMs, 11).slice(-11)}0a0c782`
+}
+
+function hex(value: number, digits: number): string {
+  return value.toString(16).padStart(digits, '0')
 }

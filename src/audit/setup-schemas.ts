@@ -26,10 +26,6 @@ export async function setupSchemas(setup: SchemaSetup, mode: SetupMode): Promise
       findings.push({ state: 'ok', subject: name, detail: `id ${before.id}, ${COMPATIBILITY}` })
     } else if (mode === 'apply') {
       const id = await setup.register(subject, json)
-      await request(setup, `/config/${encodeURIComponent(subject)}`, {
-        method: 'PUT',
-        body: JSON.stringify({ compatibility: COMPATIBILITY }),
-      })
       findings.push({ state: 'changed', subject: name, detail: `registered with id ${id}, ${COMPATIBILITY}` })
     } else {
       const what =

@@ -1,0 +1,58 @@
+import type { Command } from 'commander'
+import type { Finding } from '../audit/finding.ts'
+import { configOf } from './context.ts'
+
+/** Two rounds of these stay below the 15 s that a doctor may take. */
+const ANSWER_MS = 5_000
+const CHECK_MS = 12_000
+
+/** Adds `sidereal doctor`: says which server does not answer or is not set up, where it is, and what to try. */
+export function registerDoctorCommand(program: Command): void {
+  program
+    .command('doctor')
+    .description('Check every server that the configuration names; the exit code is 1 if one is at fault.')
+    .option('--show-config', 'print the settings too, without secrets')
+    .action(async (flags: { showConfig?: true }, command: Command) => {
+      const config = configOf(command)
+      const { describeConfig } = await import('../config/config.ts')
+      const { formatFinding, withDeadline } = await import('../audit/finding.ts')
+      const { otlpCheck, serverChecks } = await import('../audit/server-checks.ts')
+      const { serverCheckOptions } = await import('./server-options.ts')
+      if (flags.showConfig === true) {
+        for (const [name, value] of Object.entries(describeConfig(config))) console.log(`${name}=${value}`)
+      }
+      const checks = serverChecks(serverCheckOptions(config, ANSWER_MS))
+      const { endpoint } = config.otlp
+      if (endpoint !== undefined) checks.push(otlpCheck(endpoint, ANSWER_MS))
+      const answers = checks.map(({ subject, advice, run }) =>
+        withDeadline(subject, CHECK_MS, advice, () => run('check')),
+      )
+      let faults = 0
+      for (const answer of [Promise.resolve([nodeFinding()]), ...answers]) {
+        for (const finding of await answer) {
+          console.log(formatFinding(finding))
+          if (finding.state === 'fault') faults += 1
+        }
+      }
+      console.log(
+        faults === 0 ? 'All is well.' : `${faults} fault(s). docs/errors.md says more about each code.`,
+      )
+      // A client that still waits for a dead server must not hold the process.
+      process.exit(faults === 0 ? 0 : 1)
+    })
+}
+
+const NODE_MAJOR = 22
+const NODE_MINOR = 15
+
+function nodeFinding(): Finding {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  const subject = `Node.js ${process.versions.node}`
+  if (major > NODE_MAJOR || (major === NODE_MAJOR && minor >= NODE_MINOR))
+    return { state: 'ok', subject, detail: 'new enough' }
+  return {
+    state: 'fault',
+    subject,
+    detail: `zstd needs ${NODE_MAJOR}.${NODE_MINOR} or newer. Install a newer Node.js.`,
+  }
+}

@@ -1,4 +1,4 @@
-import type { Plan } from './avro/walk.ts'
+import type { Plan } from './avro/plan.ts'
 
 /** Source of a test whether the `length` bytes at `at` are the given ASCII text. */
 export function equalsText(at: string, length: string, text: string): string {

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { SpanBatch } from '../model/span.ts'
+import { anyNodeTraceLog, anySpanBatch } from './arbitraries.testing.ts'
+import { avscType, batchToAvsc, logToAvsc } from './avsc-oracle.testing.ts'
 import { bundledSchema } from './bundled-schemas.ts'
 import { FactsCollector } from './facts.ts'
 import { RecordHeader } from './record-header.ts'
 import { compileRecordType } from './record-type.ts'
-import { anyNodeTraceLog, anySpanBatch } from './testing/arbitraries.ts'
-import { avscType, batchToAvsc, logToAvsc } from './testing/avsc-oracle.ts'
 
 interface Field {
   name: string

@@ -1,4 +1,4 @@
-import type { Call, Names, Plan } from './walk.ts'
+import type { Call, Names, Plan } from './plan.ts'
 
 /** How a value becomes a JavaScript value: a plan that assigns it to a variable, and what it is when the writer lacks the field. */
 export interface Reader {

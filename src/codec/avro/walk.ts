@@ -1,60 +1,7 @@
-import { SiderealError } from '../../model/errors.ts'
+import { type Call, incompatible, type Names, type Plan, type WalkOptions } from './plan.ts'
+import { recursiveRecords } from './recursion.ts'
 import { type AvroType, branchName } from './schema.ts'
 import { WALK_PRELUDE } from './walk-prelude.ts'
-
-/**
- * What a walk does at a value: a tree of the same shape as the schema, whose leaves are JavaScript source. Where there is no plan the
- * value is validated and skipped. The code finds the bytes in `b`, the position in `p`, the end in `e` and the nesting in `d`.
- */
-export interface Plan {
-  /** Code before and after the value. */
-  enter?: string
-  leave?: string
-  /** string or bytes: code with the names of the first byte's position and of the length. */
-  string?: (at: string, length: string) => string
-  fixed?: { size: number; code: (at: string) => string }
-  /** int, or long as a safe integer (others are refused). */
-  number?: (value: string) => string
-  /** long: code that finds its halves in `H` (signed) and `L` (unsigned). */
-  halves?: string
-  /** double: code with the position of its 8 bytes. */
-  double?: (at: string) => string
-  boolean?: (value: string) => string
-  nothing?: string
-  /** Union, by branch name (named types without their namespace). Where the writer has no union, the branch of its type counts. */
-  branches?: Record<string, Plan>
-  /** Record, by field name. Fields that the writer lacks are left out: `enter` has to set their default. */
-  fields?: Record<string, Plan>
-  /** Fields without which the walk makes no sense. */
-  required?: readonly string[]
-  /** Array. */
-  items?: Plan
-  /** Puts the value into a generated function of its own; `leave` finds what it returned in `r`. */
-  call?: Call
-}
-
-/** Gives out names that no other code of the module has. */
-export interface Names {
-  variable(): string
-}
-
-/**
- * A function that returns a value and leaves the position behind it in `P`. Needed for recursion, and because V8 does not optimise
- * huge functions. The object itself is the identity of the function, so one has to be used wherever the same is meant.
- */
-export interface Call {
-  /** Leaves the value in the variable `v`. */
-  plan: (names: Names) => Plan
-  /** First value of `v`. */
-  initial: string
-}
-
-export interface WalkOptions {
-  /** Code at each string that may be offloaded: those beside a PayloadReference in a union. */
-  offloadable?: (length: string) => string
-  /** Plans for records that are skipped otherwise, by name without namespace. */
-  skipped?: Record<string, Plan>
-}
 
 /** How deep arrays and maps may be nested in one another. */
 export const MAX_VALUE_DEPTH = 64
@@ -350,56 +297,4 @@ function expect(plan: Plan, kind: (typeof LEAVES)[number], path: string): void {
 
 function ownPlan(plans: Record<string, Plan>, name: string): Plan | undefined {
   return Object.hasOwn(plans, name) ? plans[name] : undefined
-}
-
-function incompatible(what: string): SiderealError {
-  return new SiderealError(
-    'SIDEREAL_SCHEMA_INCOMPATIBLE',
-    `no walk can be made for the writer schema: ${what}`,
-  )
-}
-
-/** Records that can hold themselves. Refuses those that can do so without a union, since nothing would count their depth. */
-function recursiveRecords(root: AvroType): Set<AvroType> {
-  const records = new Set<AvroType>()
-  collectRecords(root, records)
-  const recursive = new Set<AvroType>()
-  for (const record of records) {
-    if (reaches(record, record, true, new Set())) recursive.add(record)
-    if (reaches(record, record, false, new Set())) throw incompatible('a record holds itself without a union')
-  }
-  return recursive
-}
-
-function collectRecords(type: AvroType, into: Set<AvroType>): void {
-  if (type.kind === 'record') {
-    if (into.has(type)) return
-    into.add(type)
-  }
-  for (const part of parts(type, true)) collectRecords(part, into)
-}
-
-function reaches(from: AvroType, target: AvroType, throughUnions: boolean, seen: Set<AvroType>): boolean {
-  for (const part of parts(from, throughUnions)) {
-    if (part === target) return true
-    if (seen.has(part)) continue
-    seen.add(part)
-    if (reaches(part, target, throughUnions, seen)) return true
-  }
-  return false
-}
-
-function parts(type: AvroType, throughUnions: boolean): AvroType[] {
-  switch (type.kind) {
-    case 'record':
-      return type.fields.map((field) => field.type)
-    case 'array':
-      return [type.items]
-    case 'map':
-      return [type.values]
-    case 'union':
-      return throughUnions ? type.branches : []
-    default:
-      return []
-  }
 }

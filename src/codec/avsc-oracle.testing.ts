@@ -1,8 +1,8 @@
 import avro from 'avsc'
-import { type AnyValue, type KeyValue, KeyValueList } from '../../model/any-value.ts'
-import type { NodeTraceLog } from '../../model/node-trace-log.ts'
-import { type OffloadableString, PayloadReference } from '../../model/payload-reference.ts'
-import type { SpanBatch } from '../../model/span.ts'
+import { type AnyValue, type KeyValue, KeyValueList } from '../model/any-value.ts'
+import type { NodeTraceLog } from '../model/node-trace-log.ts'
+import { type OffloadableString, PayloadReference } from '../model/payload-reference.ts'
+import type { SpanBatch } from '../model/span.ts'
 
 /** An independent way between model and Avro, by avsc, against which the codec is tested. Longs are BigInt throughout. */
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
-import { type AnyValue, type KeyValue, KeyValueList } from '../../model/any-value.ts'
-import type { NodeLog, NodeTraceLog } from '../../model/node-trace-log.ts'
-import { PayloadReference } from '../../model/payload-reference.ts'
-import type { Span, SpanBatch } from '../../model/span.ts'
+import { type AnyValue, type KeyValue, KeyValueList } from '../model/any-value.ts'
+import type { NodeLog, NodeTraceLog } from '../model/node-trace-log.ts'
+import { PayloadReference } from '../model/payload-reference.ts'
+import type { Span, SpanBatch } from '../model/span.ts'
 
 /**
  * Any record of the model, for property tests of whatever takes records: all value types nested, int64 extremes, NaN, −0, bytes, repeated and empty keys,

@@ -1,11 +1,11 @@
-import type { KeyValue } from '../../model/any-value.ts'
-import type { FragmentFacts, LogFact, NodeFact } from '../../model/fragment.ts'
-import type { NodeLog, NodeTraceLog, Usage } from '../../model/node-trace-log.ts'
-import { FLAG_HAS_IS_REMOTE, FLAG_IS_REMOTE, type Span, type SpanBatch } from '../../model/span.ts'
-import { clampTimes, clampTimesMs } from '../../model/time.ts'
-import { rowVersion } from '../../model/version.ts'
-import type { Completeness } from '../facts.ts'
-import { logKey, nodeIdKey, nodeKey, spanKey, traceKey } from '../hash.ts'
+import type { KeyValue } from '../model/any-value.ts'
+import type { FragmentFacts, LogFact, NodeFact } from '../model/fragment.ts'
+import type { NodeLog, NodeTraceLog, Usage } from '../model/node-trace-log.ts'
+import { FLAG_HAS_IS_REMOTE, FLAG_IS_REMOTE, type Span, type SpanBatch } from '../model/span.ts'
+import { clampTimes, clampTimesMs } from '../model/time.ts'
+import { rowVersion } from '../model/version.ts'
+import type { Completeness } from './facts.ts'
+import { logKey, nodeIdKey, nodeKey, spanKey, traceKey } from './hash.ts'
 
 /** A record of a fragment with its append time. */
 export type ReceivedRecord =

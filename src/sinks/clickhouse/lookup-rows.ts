@@ -87,7 +87,8 @@ export class LookupRows {
   }
 
   #entry(kind: LookupKind, id: string, facts: LookupFacts): LookupEntry {
-    const key = JSON.stringify([kind, id, facts.appId, facts.sid])
+    // The lengths keep two different triples from having one text.
+    const key = `${kind} ${id.length} ${facts.sid.length} ${id}${facts.sid}${facts.appId}`
     let entry = this.#entries.get(key)
     if (entry === undefined) {
       entry = {

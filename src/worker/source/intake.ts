@@ -1,0 +1,243 @@
+import type { Clock } from '../../model/clock.ts'
+import type { SourceRecord, TaskHandlerFactory } from '../../model/task.ts'
+import type { Logger } from '../../telemetry/logger.ts'
+import { decodeLedger } from './ledger.ts'
+import type { QuestionKind } from './log-questions.ts'
+import { SettledSet } from './settled-set.ts'
+import type { SourceBatch } from './source-port.ts'
+import type { SourceCounters } from './source-stats.ts'
+import type { SourceTask } from './source-task.ts'
+import type { TaskTable } from './task-table.ts'
+
+/** What `onBatch` answers when nothing of the batch may be resolved: it comes again. */
+export const NOTHING_TAKEN = -1
+
+const JUMP_WINDOW_MS = 60_000
+const MAX_JUMPS = 3
+
+export interface IntakeDeps {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly table: TaskTable
+  readonly counters: SourceCounters
+  readonly createHandler: TaskHandlerFactory
+  readonly ask: (kind: QuestionKind, tasks: readonly SourceTask[]) => void
+  readonly commitNow: () => void
+  readonly fail: (reason: string, cause?: unknown) => void
+}
+
+/**
+ * How records come in: from the watermark of the ledger on, each batch exactly where the last one ended. A batch that begins
+ * elsewhere is not taken until the log has said why.
+ */
+export class Intake {
+  readonly #deps: IntakeDeps
+  #isStopped = false
+
+  constructor(deps: IntakeDeps) {
+    this.#deps = deps
+  }
+
+  stop(): void {
+    this.#isStopped = true
+  }
+
+  get isStopped(): boolean {
+    return this.#isStopped
+  }
+
+  /** Takes a batch. Returns the last offset that was taken, or {@link NOTHING_TAKEN}. Never throws. */
+  take(batch: SourceBatch): number {
+    const task = this.#deps.table.get(batch.partition)
+    if (task === undefined || !this.#isOpen(task) || batch.isStale) return NOTHING_TAKEN
+    if (batch.fetchedOffset !== task.position) {
+      this.#jump(task, batch.fetchedOffset)
+      return NOTHING_TAKEN
+    }
+    task.soughtTo = -1
+    task.endOffset = batch.highWatermark
+    task.newestReadAtMs = this.#deps.clock.monotonicMs()
+    const before = task.position
+    try {
+      for (const record of batch.records) {
+        if (record.offset > task.position) this.#skipTo(task, record.offset)
+        if (!this.#takeRecord(task, record)) return task.position > before ? task.position - 1 : NOTHING_TAKEN
+      }
+    } catch (cause) {
+      this.#deps.fail(
+        `a record of partition ${task.partition} near offset ${task.position - 1} met a bug`,
+        cause,
+      )
+      return NOTHING_TAKEN
+    }
+    if (task.position <= batch.lastOffset) this.#skipTo(task, batch.lastOffset + 1)
+    return batch.lastOffset
+  }
+
+  /**
+   * A batch held nothing to show (control records, aborted transactions, compaction) and never came to `take`, but moved the
+   * client on. `firstOffset` null = not even a hidden record at or after the fetched offset, which is then `lastOffset`.
+   */
+  takeEmpty(batch: { partition: number; firstOffset: number | null; lastOffset: number }): void {
+    const task = this.#deps.table.get(batch.partition)
+    if (task === undefined || !this.#isOpen(task)) return
+    const first = batch.firstOffset ?? batch.lastOffset
+    if (first === task.position || (task.soughtTo === task.position && first > task.position)) {
+      task.soughtTo = -1
+      this.#skipTo(task, batch.lastOffset + 1)
+    } else {
+      // It may have begun elsewhere: only a fetch that we placed ourselves proves that the hole is one.
+      this.#deps.table.seek(task)
+    }
+  }
+
+  unblock(task: SourceTask): void {
+    if (!task.isBlocked) return
+    task.isBlocked = false
+    this.#deps.table.seek(task)
+    this.#deps.table.applyPauses([task])
+  }
+
+  /** The log start of a task whose committed row is known: it begins. */
+  begin(task: SourceTask, logStart: number): void {
+    const { row } = task
+    if (row === undefined || this.#isStopped) return
+    const { createHandler, table } = this.#deps
+    if (row.offset < 0) {
+      task.open(new SettledSet(logStart), row.offset)
+    } else {
+      task.open(this.#readLedger(task, row.offset, row.metadata), row.offset)
+      if (logStart > task.position) {
+        this.#lost(task, logStart, task.settleGap(row.offset, logStart))
+        task.position = task.watermark
+      }
+    }
+    task.handler = createHandler(task)
+    table.seek(task)
+    table.applyPauses([task])
+    if (task.mustCommit) this.#deps.commitNow()
+  }
+
+  onJumpStart(task: SourceTask, logStart: number): void {
+    if (logStart <= task.position) {
+      this.#deps.ask('jump-end', [task])
+      return
+    }
+    const from = task.position
+    task.position = logStart
+    this.#lost(task, logStart, task.settleGap(from, logStart))
+    this.#goOn(task)
+  }
+
+  onJumpEnd(task: SourceTask, end: number): void {
+    if (end < task.position) {
+      this.#beginAgain(task, end)
+      return
+    }
+    const nowMs = this.#deps.clock.monotonicMs()
+    task.jumpTimes = [...task.jumpTimes.filter((atMs) => nowMs - atMs < JUMP_WINDOW_MS), nowMs]
+    if (task.jumpTimes.length < MAX_JUMPS) this.#goOn(task)
+    else
+      this.#deps.fail(
+        `partition ${task.partition} jumped ${MAX_JUMPS} times in a minute without a reason in its log`,
+      )
+  }
+
+  /** The broker named the end after the question was sent: if that is the position, all that was appended before has been read. */
+  onEnd(task: SourceTask, end: number, sentAtMs: number): void {
+    task.endOffset = end
+    if (end !== task.position || !task.isReady || this.#isStopped || task.streamTimeMs === 0) return
+    task.handler?.onQuiet(task.streamTimeMs + Math.max(0, sentAtMs - task.newestReadAtMs))
+  }
+
+  #isOpen(task: SourceTask): boolean {
+    return task.isReady && !task.isBlocked && !task.isJumping && !this.#isStopped
+  }
+
+  /** Hands one record over. False = the task is blocked on it. */
+  #takeRecord(task: SourceTask, record: SourceRecord): boolean {
+    const { counters, table } = this.#deps
+    task.noteRead(record.offset, record.appendTimeMs)
+    task.position = record.offset + 1
+    if (task.settled.has(record.offset)) {
+      counters.skipped += 1
+      task.handler?.onSkipped(record)
+      return true
+    }
+    const { unblocks } = task
+    if (task.handler?.onRecord(record) !== 'blocked') {
+      counters.records += 1
+      return true
+    }
+    task.position = record.offset
+    counters.blocked += 1
+    task.isBlocked = true
+    if (task.unblocks === unblocks) table.applyPauses([task])
+    else this.unblock(task)
+    return false
+  }
+
+  /** Offsets without a record. */
+  #skipTo(task: SourceTask, position: number): void {
+    const from = task.position
+    task.position = position
+    task.settleGap(from, position)
+  }
+
+  #readLedger(task: SourceTask, watermark: number, metadata: string | null): SettledSet {
+    const { set, problem } = decodeLedger(metadata, task, watermark)
+    if (problem !== undefined) {
+      this.#deps.counters.ledgersIgnored += 1
+      this.#deps.logger.warn(
+        { topic: task.topic, partition: task.partition, problem },
+        'a ledger was ignored: its records are done again',
+      )
+    }
+    return set
+  }
+
+  #jump(task: SourceTask, fetchedOffset: number): void {
+    this.#deps.counters.jumps += 1
+    task.isJumping = true
+    this.#deps.logger.warn(
+      { topic: task.topic, partition: task.partition, position: task.position, fetchedOffset },
+      'a batch began elsewhere than the last one ended',
+    )
+    this.#deps.table.applyPauses([task])
+    this.#deps.ask('jump-start', [task])
+  }
+
+  /** The client may have wiped the committed row on its way here: commit at once, changed or not. */
+  #goOn(task: SourceTask): void {
+    task.isJumping = false
+    task.mustCommit = true
+    this.#deps.table.seek(task)
+    this.#deps.table.applyPauses([task])
+    this.#deps.commitNow()
+  }
+
+  /** The log ends before what was read: the topic was created anew, or an unclean election cut it. What is there is read again. */
+  #beginAgain(task: SourceTask, end: number): void {
+    const { table, counters, logger } = this.#deps
+    counters.truncations += 1
+    logger.error(
+      { topic: task.topic, partition: task.partition, position: task.position, end },
+      'the partition ends before what was read: it is read again from its start',
+    )
+    table.drop(task)
+    const fresh = table.gain(task.partition)
+    fresh.row = { partition: task.partition, offset: -1, metadata: null }
+    fresh.mustCommit = true
+    table.tellPauses([fresh])
+    this.#deps.ask('start', [fresh])
+  }
+
+  #lost(task: SourceTask, logStart: number, count: number): void {
+    this.#deps.counters.lostByRetention += count
+    task.mustCommit = true
+    this.#deps.logger.error(
+      { topic: task.topic, partition: task.partition, logStart, lost: count },
+      'records were deleted before they were read: retention is shorter than the lag',
+    )
+  }
+}

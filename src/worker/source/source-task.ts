@@ -1,0 +1,133 @@
+import type { Task, TaskHandler } from '../../model/task.ts'
+import { SettledSet } from './settled-set.ts'
+import type { CommittedRow } from './source-port.ts'
+
+/** What a task tells its owner. */
+export interface TaskOwner {
+  onSettled(task: SourceTask): void
+  onUnblock(task: SourceTask): void
+}
+
+/** Append times kept to say how old the watermark is; samples closer than this are not kept. */
+const SAMPLE_MS = 100
+const MAX_SAMPLES = 20_000
+
+/** One assigned partition: position, settled offsets, clock. A partition that is lost and comes back is another task. */
+export class SourceTask implements Task {
+  readonly topic: string
+  readonly partition: number
+  readonly #owner: TaskOwner
+
+  isAlive = true
+  streamTimeMs = 0
+  handler: TaskHandler | undefined
+  /** Waiting for its log start since the ledger was read. */
+  row: CommittedRow | undefined
+
+  /** The next offset to take. */
+  position = -1
+  /** Not before the ledger has been read. */
+  isReady = false
+  isBlocked = false
+  /** Counts calls of `unblock`, so that one that comes before `onRecord` has answered is not lost. */
+  unblocks = 0
+  /** A batch began elsewhere: the log is being asked why. */
+  isJumping = false
+  /** Position of the last seek, until a batch comes: proves that an empty batch began there. */
+  soughtTo = -1
+  /** What the client was told last. */
+  isPaused = false
+  jumpTimes: number[] = []
+
+  /** End of the partition as the broker last said; −1 = not known. */
+  endOffset = -1
+  /** Monotonic time at which the newest record was read; −1 = none yet. */
+  newestReadAtMs = -1
+
+  /** Changes with everything that a commit would say. */
+  version = 0
+  confirmedVersion = 0
+  confirmedOffset = -1
+  readonly triedOffsets = new Set<number>()
+  dirtySinceMs: number | undefined
+  /** The broker's row may have been wiped: commit even if nothing changed. */
+  mustCommit = false
+  ledgerCharacters = 0
+
+  #settled = new SettledSet(0)
+  readonly #samples: { offset: number; appendTimeMs: number }[] = []
+
+  constructor(topic: string, partition: number, owner: TaskOwner) {
+    this.topic = topic
+    this.partition = partition
+    this.#owner = owner
+  }
+
+  get settled(): SettledSet {
+    return this.#settled
+  }
+
+  get watermark(): number {
+    return this.#settled.watermark
+  }
+
+  /** The ledger has been read: the task begins at its watermark. */
+  open(settled: SettledSet, confirmedOffset: number): void {
+    this.#settled = settled
+    this.position = settled.watermark
+    this.confirmedOffset = confirmedOffset
+    this.row = undefined
+    this.isReady = true
+  }
+
+  settle(offsets: readonly number[]): void {
+    if (!this.isAlive || !this.isReady) return
+    // What has not been read cannot be settled: a mistake of the caller must not skip records.
+    const read = offsets.every((offset) => offset < this.position)
+      ? offsets
+      : offsets.filter((offset) => offset < this.position)
+    if (this.#settled.settle(read)) this.#changed()
+  }
+
+  /** Offsets that hold no record, or that retention took. Returns how many of them were unsettled. */
+  settleGap(from: number, to: number): number {
+    const count = this.#settled.settleRange(from, to)
+    if (count > 0) this.#changed()
+    return count
+  }
+
+  unblock(): void {
+    this.unblocks += 1
+    if (this.isAlive) this.#owner.onUnblock(this)
+  }
+
+  lose(): void {
+    this.isAlive = false
+    this.isReady = false
+    this.handler?.onLost()
+    this.handler = undefined
+  }
+
+  noteRead(offset: number, appendTimeMs: number): void {
+    if (appendTimeMs > this.streamTimeMs) this.streamTimeMs = appendTimeMs
+    const last = this.#samples.at(-1)
+    if (last === undefined || appendTimeMs - last.appendTimeMs >= SAMPLE_MS) {
+      this.#samples.push({ offset, appendTimeMs })
+      if (this.#samples.length > MAX_SAMPLES) this.#samples.splice(1, 1)
+    }
+  }
+
+  /** Append time of the record at the watermark, at most a little too early; undefined when nothing below the position is open. */
+  watermarkTimeMs(): number | undefined {
+    if (this.watermark >= this.position) return undefined
+    let passed = 0
+    while (passed + 1 < this.#samples.length && this.#samples[passed + 1]!.offset <= this.watermark) passed++
+    if (passed > 0) this.#samples.splice(0, passed)
+    return this.#samples[0]?.appendTimeMs
+  }
+
+  #changed(): void {
+    this.version += 1
+    this.#owner.onSettled(this)
+  }
+}

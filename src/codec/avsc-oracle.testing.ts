@@ -19,14 +19,17 @@ const int64 = avro.types.LongType.__with({
   compare: (a: bigint, b: bigint) => (a < b ? -1 : a > b ? 1 : 0),
 })
 
+/** Makes avsc read and write longs as BigInt; without it, it throws above 2^53. */
+export function int64TypeHook(schema: unknown): avro.Type | undefined {
+  const type = typeof schema === 'object' && schema !== null && 'type' in schema ? schema.type : schema
+  return type === 'long' ? int64 : undefined
+}
+
 /** The avsc type of a schema, with unions wrapped and longs as BigInt. */
 export function avscType(schemaJson: string): avro.Type {
   return avro.Type.forSchema(JSON.parse(schemaJson), {
     wrapUnions: 'always',
-    typeHook: (schema) => {
-      const type = typeof schema === 'object' && schema !== null && 'type' in schema ? schema.type : schema
-      return type === 'long' ? int64 : undefined
-    },
+    typeHook: int64TypeHook,
   })
 }
 

@@ -77,7 +77,7 @@ export function giveBox(
     const sid = baggageSid(baggage) ?? (hasParent ? span.spanContext().traceId : newSid())
     box = new IdentityBox(identityFrom(baggage, sid))
     // A parent that nobody records (sampled out, or remote) still has one answer for all its children.
-    if (parent !== undefined) boxes.set(parent, box)
+    if (parent !== undefined && hasParent) boxes.set(parent, box)
   }
   boxes.set(span, box)
   return box

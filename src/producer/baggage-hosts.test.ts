@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { mayReceiveBaggage } from './baggage-hosts.ts'
+
+test('by default only hosts that are ours by their name or address learn who a request belongs to', () => {
+  const ours = [
+    ...[
+      'localhost',
+      'LOCALHOST.',
+      'tools',
+      'work-flow_2',
+      '127.0.0.1',
+      '127.9.9.9',
+      '10.1.2.3',
+      '172.16.0.1',
+      '172.31.255.255',
+    ],
+    ...[
+      '192.168.7.1',
+      '::1',
+      '[::1]',
+      'fd00::1',
+      'fe80::1',
+      '::ffff:10.0.0.1',
+      'tools.default.svc',
+      'a.b.cluster.local',
+      'db.internal',
+    ],
+    ...['printer.local', 'my.localhost'],
+  ]
+  const theirs = [
+    ...[
+      undefined,
+      '',
+      '.',
+      'example.com',
+      'api.openai.com',
+      '8.8.8.8',
+      '172.32.0.1',
+      '169.254.169.254',
+      '100.64.0.1',
+      '2001:db8::1',
+    ],
+    ...[
+      '::ffff:8.8.8.8',
+      '134744072',
+      '0x8080808',
+      'svc.example.com',
+      'evil.locally',
+      'internal.example.com',
+    ],
+  ]
+  for (const host of ours) assert.equal(mayReceiveBaggage(host), true, host)
+  for (const host of theirs) assert.equal(mayReceiveBaggage(host), false, String(host))
+})
+
+test('lists add hosts and take them away, and what is denied stays denied', () => {
+  const rules = {
+    allow: ['.example.com', 'api.partner.net', '*.cdn.net'],
+    deny: ['secret.example.com', '10.0.0.1', '.svc'],
+  }
+  for (const host of ['example.com', 'a.example.com', 'api.partner.net', 'x.cdn.net', 'tools'])
+    assert.equal(mayReceiveBaggage(host, rules), true, host)
+  for (const host of ['secret.example.com', '10.0.0.1', 'tools.svc', 'partner.net', 'notexample.com']) {
+    assert.equal(mayReceiveBaggage(host, rules), false, host)
+  }
+  assert.equal(mayReceiveBaggage('anywhere.org', { allow: ['*'] }), true)
+})

@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import {
+  context,
+  propagation,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  TraceFlags,
+  trace,
+} from '@opentelemetry/api'
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
+import { AlwaysOffSampler, type ReadableSpan, TracerProvider } from '@opentelemetry/sdk-trace'
+import { boxOfSpan } from './identity.ts'
+import { SidSpanProcessor } from './sid-span-processor.ts'
+import { SidPropagator, Trace } from './trace-context.ts'
+
+const TRACE_ID = '0af7651916cd43dd8448eb211c80319c'
+const TRACEPARENT = `00-${TRACE_ID}-b7ad6b7169203331-01`
+
+let made = 0
+const ended: ReadableSpan[] = []
+const newSid = () => `new-${++made}`
+const provider = new TracerProvider({
+  spanProcessors: [new SidSpanProcessor({ newSid, endedSpans: { add: (span) => ended.push(span) } })],
+})
+const tracer = provider.getTracer('test')
+const sidOf = (span: Span) => boxOfSpan(span)?.identity.sid
+const inject = (propagator: SidPropagator, span: Span): Record<string, string> => {
+  const headers: Record<string, string> = {}
+  propagator.inject(trace.setSpan(ROOT_CONTEXT, span), headers, {
+    set: (carrier, key, value) => (carrier[key] = value),
+  })
+  return headers
+}
+
+before(() => context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable()))
+after(() => context.disable())
+
+test('a true root gets a new SID, its children share it, and two requests differ', () => {
+  const root = tracer.startSpan('root', {}, ROOT_CONTEXT)
+  const child = tracer.startSpan('child', {}, trace.setSpan(ROOT_CONTEXT, root))
+  const grandchild = tracer.startSpan('grandchild', {}, trace.setSpan(ROOT_CONTEXT, child))
+  const other = tracer.startSpan('other', {}, ROOT_CONTEXT)
+  assert.match(String(sidOf(root)), /^new-\d+$/)
+  assert.equal(sidOf(child), sidOf(root))
+  assert.equal(sidOf(grandchild), sidOf(root))
+  assert.notEqual(sidOf(other), sidOf(root))
+})
+
+test('a span with a remote parent takes the SID of the baggage, without one the trace id', () => {
+  const bare = Trace.extractContext({ TraceParent: TRACEPARENT })
+  assert.equal(sidOf(tracer.startSpan('server', {}, bare)), TRACE_ID)
+  assert.equal(Trace.sid(bare), TRACE_ID)
+  const full = Trace.extractContext({
+    traceparent: TRACEPARENT,
+    baggage: 'sid=abc%40x,app_id=app,uid=u%E4%BD%A0,chat_id=,other=1',
+  })
+  const span = tracer.startSpan('server', {}, full)
+  assert.deepEqual(boxOfSpan(span)?.identity, { sid: 'abc@x', appId: 'app', uid: 'u你', chatId: '' })
+  assert.equal(sidOf(tracer.startSpan('sibling', {}, full)), 'abc@x')
+})
+
+test('a SID that no record may have is not taken from baggage', () => {
+  const context = Trace.extractContext({ traceparent: TRACEPARENT, baggage: `sid=${'x'.repeat(257)}` })
+  assert.equal(sidOf(tracer.startSpan('server', {}, context)), TRACE_ID)
+})
+
+test('an identity that becomes known in the middle holds for the spans before it, and for calls from then on', () => {
+  const root = tracer.startSpan('root', {}, ROOT_CONTEXT)
+  const active = trace.setSpan(ROOT_CONTEXT, root)
+  const child = tracer.startSpan('child', {}, active)
+  assert.equal(Trace.setIdentity({ sid: 'header-sid', appId: 'app-1' }, trace.setSpan(active, child)), true)
+  assert.deepEqual(boxOfSpan(root)?.identity, { sid: 'header-sid', appId: 'app-1', uid: '', chatId: '' })
+  assert.equal(Trace.setIdentity({ sid: '', uid: 'u' }, active), false)
+  assert.deepEqual(boxOfSpan(child)?.identity, { sid: 'header-sid', appId: 'app-1', uid: 'u', chatId: '' })
+  assert.equal(Trace.setIdentity({ sid: 'x' }, ROOT_CONTEXT), false)
+})
+
+test('what injectContext writes, extractContext reads: objects, maps, bytes, and names in any case', () => {
+  tracer.startActiveSpan('root', (span) => {
+    Trace.setIdentity({ sid: 'sid, with = signs; 你\ud800', uid: 'u' })
+    const headers = Trace.injectContext()
+    const sid = 'sid, with = signs; 你\ufffd'
+    assert.deepEqual(Object.keys(headers).sort(), ['baggage', 'traceparent'])
+    for (const carrier of [
+      headers,
+      Object.fromEntries(
+        Object.entries(headers).map(([name, value]) => [name.toUpperCase(), [Buffer.from(value)]]),
+      ),
+      Trace.injectContext(new Headers()),
+    ]) {
+      const extracted = Trace.extractContext(carrier)
+      assert.equal(Trace.sid(extracted), sid)
+      assert.equal(trace.getSpanContext(extracted)?.traceId, span.spanContext().traceId)
+    }
+    span.end()
+  })
+})
+
+test('auto-instrumented calls send the identity to our own hosts only, and to others nothing but traceparent', () => {
+  const propagator = new SidPropagator()
+  const to = (attributes: Record<string, string>, kind: SpanKind = SpanKind.CLIENT) =>
+    inject(propagator, tracer.startSpan('call', { kind, attributes }, ROOT_CONTEXT))
+  assert.match(String(to({ 'server.address': '127.0.0.1' })['baggage']), /^sid=new-\d+$/)
+  assert.match(String(to({ 'net.peer.name': 'tools' })['baggage']), /^sid=new-\d+$/)
+  for (const headers of [
+    to({ 'server.address': 'api.example.com' }),
+    to({}),
+    to({ 'server.address': 'tools' }, SpanKind.INTERNAL),
+  ]) {
+    assert.deepEqual(Object.keys(headers), ['traceparent'])
+  }
+})
+
+test('a lone surrogate in the service’s own baggage does not fail its call', () => {
+  const span = tracer.startSpan(
+    'call',
+    { kind: SpanKind.CLIENT, attributes: { 'server.address': 'localhost' } },
+    ROOT_CONTEXT,
+  )
+  const baggage = propagation.createBaggage({ bad: { value: '\ud800' }, good: { value: 'v' } })
+  const headers = Trace.injectContext({}, propagation.setBaggage(trace.setSpan(ROOT_CONTEXT, span), baggage))
+  assert.match(String((headers as Record<string, string>)['baggage']), /^good=v,sid=new-\d+$/)
+})
+
+test('of a request that is sampled out no span leaves, but its SID is one and the same', () => {
+  const silent = new TracerProvider({
+    sampler: new AlwaysOffSampler(),
+    spanProcessors: [new SidSpanProcessor({ newSid })],
+  }).getTracer('silent')
+  const span = silent.startSpan('root', {}, ROOT_CONTEXT)
+  const active = trace.setSpan(ROOT_CONTEXT, span)
+  assert.equal(span.spanContext().traceFlags, TraceFlags.NONE)
+  assert.equal(Trace.sid(active), span.spanContext().traceId)
+  assert.equal(Trace.setIdentity({ sid: 's' }, active), true)
+  assert.equal(Trace.sid(active), 's')
+})
+
+test('outside any request there is no SID', () => {
+  assert.equal(Trace.sid(ROOT_CONTEXT), undefined)
+  assert.deepEqual(Trace.injectContext({}, ROOT_CONTEXT), {})
+})

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { RecordWriter } from '../codec/record-writer.ts'
+import { KeyValueList } from '../model/any-value.ts'
+import { NodeLog } from './node-log.ts'
+import { NodeTraceLog } from './node-trace-log.ts'
+
+const nobody = { sid: 'sid-1', appId: 'app', uid: 'u', chatId: 'c' }
+
+function clock(startMs: number) {
+  let now = startMs
+  return { nowMs: () => now, pass: (ms: number) => (now += ms) }
+}
+
+test('a log carries what its methods were told, and its nodes’ tokens as its own', () => {
+  const time = clock(1_759_000_000_000)
+  const log = new NodeTraceLog({ sub: 'workflow', question: 'q' }, time.nowMs)
+  const node = new NodeLog({ nodeId: 'spark-llm:1', nodeType: 'spark-llm', nodeName: 'LLM' }, time.nowMs)
+  time.pass(10)
+  node.setStart()
+  node.setNextNodeId('node-end:1')
+  node.appendInputData('query', { text: '你好', n: 1, f: 1.5 })
+  node.appendConfigData({ temperature: 0.5 })
+  time.pass(180)
+  node.setFirstFrameDuration()
+  time.pass(20)
+  node.setFirstFrameDuration()
+  node.appendUsageData({ promptTokens: 20, completionTokens: 8, totalTokens: 28 })
+  node.addInfoLog('started')
+  node.setEnd()
+  log.addNodeLog(node)
+  log.addAnswer('a')
+  log.setStatus(0, 'success')
+  log.setEnd()
+  const record = log.toRecord(nobody)
+  assert.equal(record.durationMs, 210)
+  assert.deepEqual(record.usage, {
+    questionTokens: 0,
+    promptTokens: 20,
+    completionTokens: 8,
+    totalTokens: 28,
+  })
+  assert.deepEqual([record.sid, record.appId, record.uid, record.chatId], ['sid-1', 'app', 'u', 'c'])
+  const [first] = record.trace
+  assert.equal(first?.sid, 'sid-1')
+  assert.equal(first?.durationMs, 200)
+  assert.equal(first?.firstFrameDurationMs, 180)
+  assert.deepEqual(first?.nextLogIds, ['node-end:1'])
+  const query = new KeyValueList([
+    { key: 'text', value: '你好' },
+    { key: 'n', value: 1n },
+    { key: 'f', value: 1.5 },
+  ])
+  assert.deepEqual(first?.data.input, [{ key: 'query', value: query }])
+  assert.match(
+    String(first?.logs[0]),
+    /^\{"level":"INFO","message":"started","time":"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"\}$/,
+  )
+})
+
+test('a second setEnd does not double the usage, and own tokens stay', () => {
+  const log = new NodeTraceLog()
+  log.appendUsageData({ questionTokens: 5 })
+  const node = new NodeLog({ nodeId: 'n', nodeType: 't', nodeName: 'n' })
+  node.appendUsageData({ totalTokens: 28 })
+  log.addNodeLog([node])
+  log.setEnd()
+  log.setEnd()
+  assert.deepEqual(log.usage, { questionTokens: 5, promptTokens: 0, completionTokens: 0, totalTokens: 28 })
+})
+
+test('each publication is a further revision of the same log, and a copy', () => {
+  const log = new NodeTraceLog()
+  const first = log.toRecord(nobody)
+  log.addNodeLog(new NodeLog({ nodeId: 'n', nodeType: 't', nodeName: 'n' }))
+  const second = log.toRecord(nobody)
+  assert.deepEqual([first.logId === second.logId, first.revision, second.revision], [true, 0, 1])
+  assert.deepEqual([first.trace.length, second.trace.length], [0, 1])
+})
+
+test('whatever a service puts into a log, it can be written', () => {
+  const log = new NodeTraceLog()
+  const node = new NodeLog({ nodeId: '\ud800', nodeType: '', nodeName: '' })
+  let deep: unknown = 'x'
+  for (let i = 0; i < 200; i++) deep = [deep]
+  node.appendInputData('__proto__', {
+    a: Number.NaN,
+    b: undefined,
+    c: () => 1,
+    d: 2n ** 80n,
+    e: new Uint8Array(3),
+    deep,
+  })
+  node.appendUsageData({ totalTokens: Number.NaN, promptTokens: 1.5 })
+  node.setNodeFirstCostTime(Number.POSITIVE_INFINITY)
+  log.startTime = Number.NaN
+  log.endTime = 1.5
+  log.setStatus(Number.POSITIVE_INFINITY, '')
+  log.addNodeLog(node)
+  assert.ok(new RecordWriter().encodeNodeTraceLog(log.toRecord(nobody), 1).length > 0)
+})

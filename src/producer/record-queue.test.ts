@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { SiderealError } from '../model/errors.ts'
+import { silentLogger } from '../telemetry/logger.ts'
+import {
+  DROP_REASONS,
+  type EncodedRecord,
+  type ItemStats,
+  RecordQueue,
+  type RecordQueueOptions,
+} from './record-queue.ts'
+
+const away = () => new SiderealError('SIDEREAL_KAFKA_UNAVAILABLE', 'away', { retryable: true })
+const record = (sid: string, items = 1, bytes = 100): EncodedRecord => ({
+  kind: 'spans',
+  sid,
+  framed: Buffer.alloc(bytes),
+  items,
+})
+const total = ({ waiting, sent, dropped }: ItemStats) =>
+  waiting + sent + DROP_REASONS.reduce((sum, reason) => sum + dropped[reason], 0)
+
+function open(options: Partial<RecordQueueOptions>): RecordQueue {
+  const send: RecordQueueOptions['send'] = async () => [{ partition: 0, offset: 0 }]
+  return new RecordQueue({
+    topic: 't',
+    send,
+    schemaId: async () => 7,
+    logger: silentLogger,
+    retryPauseMs: 1,
+    ...options,
+  })
+}
+
+function add(queue: RecordQueue, entry: EncodedRecord): void {
+  queue.accept(entry.kind, entry.items)
+  queue.add(entry)
+}
+
+test('records that were made while registry and Kafka were away arrive with their schema id, in order', async () => {
+  let registryAnswers = 0
+  let sends = 0
+  const arrived: string[] = []
+  const queue = open({
+    schemaId: async () => {
+      if (registryAnswers++ < 2)
+        throw new SiderealError('SIDEREAL_REGISTRY_UNAVAILABLE', 'away', { retryable: true })
+      return 7
+    },
+    maxInFlightBytes: 1,
+    send: async (_topic, [outgoing]) => {
+      if (sends++ < 3) throw away()
+      assert.equal(outgoing!.value!.readUInt32BE(1), 7)
+      arrived.push(String(outgoing!.key))
+      return [{ partition: 0, offset: 0 }]
+    },
+  })
+  for (const sid of ['a', 'b', 'c']) add(queue, record(sid))
+  assert.equal(await queue.drained(5_000), true)
+  assert.deepEqual(arrived, ['a', 'b', 'c'])
+  assert.equal(queue.stats('spans').sent, 3)
+})
+
+test('a full queue drops the oldest, and counts spans and not records', async () => {
+  const queue = open({ maxItems: 10, maxInFlightBytes: 1, schemaId: () => new Promise(() => undefined) })
+  for (let i = 0; i < 8; i++) add(queue, record(`${i}`, 2))
+  const { accepted, waiting, dropped } = queue.stats('spans')
+  assert.deepEqual({ accepted, waiting, full: dropped.queue_full }, { accepted: 16, waiting: 10, full: 6 })
+  queue.close()
+  assert.equal(queue.stats('spans').dropped.shutdown, 10)
+})
+
+test('a record that Kafka finds too large is given up at once, one that is refused after five attempts, the others arrive', async () => {
+  const attempts = new Map<string, number>()
+  const queue = open({
+    send: async (_topic, [outgoing]) => {
+      const sid = String(outgoing!.key)
+      attempts.set(sid, (attempts.get(sid) ?? 0) + 1)
+      if (sid === 'big') throw new SiderealError('SIDEREAL_RECORD_TOO_LARGE', 'too large')
+      if (sid === 'bad') throw new SiderealError('SIDEREAL_KAFKA_SEND_FAILED', 'refused')
+      return [{ partition: 0, offset: 0 }]
+    },
+  })
+  for (const sid of ['big', 'bad', 'good']) add(queue, record(sid))
+  assert.equal(await queue.drained(5_000), true)
+  const { sent, dropped } = queue.stats('spans')
+  assert.deepEqual([sent, dropped.too_large, dropped.refused], [1, 1, 1])
+  assert.deepEqual([attempts.get('big'), attempts.get('bad')], [1, 5])
+})
+
+test('whatever fails and whenever it is closed: accepted = waiting + sent + dropped, and nothing is sent twice after success', async () => {
+  const step = fc.record({
+    items: fc.integer({ min: 1, max: 4 }),
+    bytes: fc.integer({ min: 5, max: 400 }),
+    fate: fc.constantFrom('ok', 'away', 'big'),
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), fc.boolean(), async (steps, isClosedEarly) => {
+      const fates = steps.map(({ fate }) => fate)
+      const arrived = new Set<string>()
+      const queue = open({
+        maxItems: 30,
+        maxBytes: 6_000,
+        maxInFlightBytes: 1_000,
+        send: async (_topic, [outgoing]) => {
+          await new Promise((resolve) => setImmediate(resolve))
+          const sid = String(outgoing!.key)
+          const fate = fates[Number(sid)]
+          fates[Number(sid)] = 'ok'
+          if (fate === 'away') throw away()
+          if (fate === 'big') throw new SiderealError('SIDEREAL_RECORD_TOO_LARGE', 'big')
+          assert.ok(!arrived.has(sid))
+          arrived.add(sid)
+          return [{ partition: 0, offset: 0 }]
+        },
+      })
+      steps.forEach(({ items, bytes }, i) => {
+        add(queue, record(`${i}`, items, bytes))
+      })
+      assert.equal(total(queue.stats('spans')), queue.stats('spans').accepted)
+      if (isClosedEarly) queue.close()
+      assert.equal(await queue.drained(5_000), true)
+      const stats = queue.stats('spans')
+      assert.equal(stats.waiting, 0)
+      assert.equal(
+        total(stats),
+        steps.reduce((sum, { items }) => sum + items, 0),
+      )
+      assert.equal(
+        stats.sent,
+        [...arrived].reduce((sum, sid) => sum + steps[Number(sid)]!.items, 0),
+      )
+    }),
+    { numRuns: 50 },
+  )
+})

@@ -1,0 +1,108 @@
+import { once } from 'node:events'
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createKafka } from '../src/kafka/client.ts'
+import { createLogger } from '../src/telemetry/logger.ts'
+import { processUsage } from './process-usage.ts'
+import type { BenchResult } from './result.ts'
+import { startWorker } from './worker-process.ts'
+
+const POLL_MS = 200
+const DEADLINE_MS = 300_000
+const LOG_FOLDER = '.sidereal/bench'
+
+export interface WorkerRun {
+  readonly env: Readonly<Record<string, string>>
+  readonly topic: string
+  readonly group: string
+  readonly database: string
+  readonly spans: number
+  readonly clickhousePid: number
+  /** Leaves a CPU profile of the worker in the log folder. */
+  readonly isProfiled: boolean
+  readonly onProgress: (line: string) => void
+}
+
+type Measured = Omit<BenchResult, 'spans' | 'avroBytesPerSpan' | 'quietMs'>
+
+/** Runs a worker over the whole topic and reads the operating system's account of it. Ends it afterwards. */
+export async function measureWorker(run: WorkerRun): Promise<Measured> {
+  mkdirSync(LOG_FOLDER, { recursive: true })
+  const logFile = `${LOG_FOLDER}/worker.log`
+  const log = openSync(logFile, 'w')
+  const clickhouseBefore = processUsage(run.clickhousePid).cpuSeconds
+  const startedAt = performance.now()
+  const profileArgs = run.isProfiled ? ['--cpu-prof', `--cpu-prof-dir=${LOG_FOLDER}`] : []
+  const worker = startWorker(run.env, log, profileArgs)
+  const exited = once(worker, 'exit')
+  const offsets = await openOffsets(run)
+  let peakOpenTraces = 0
+  try {
+    for (;;) {
+      if (worker.exitCode !== null)
+        throw new Error(`the worker ended: ${readFileSync(logFile, 'utf8').slice(-2000)}`)
+      if (performance.now() - startedAt > DEADLINE_MS)
+        throw new Error(`the worker was not done in time; its log is ${logFile}`)
+      peakOpenTraces = Math.max(peakOpenTraces, await openTraces(logFile))
+      if (await offsets.isCommitted()) break
+      await sleep(POLL_MS)
+    }
+    const seconds = (performance.now() - startedAt) / 1000
+    const usage = processUsage(worker.pid!)
+    const clickhouseCpu = processUsage(run.clickhousePid).cpuSeconds - clickhouseBefore
+    const rows = Number(await queryClickHouse(run, `SELECT count() FROM ${run.database}.spans_exact`))
+    if (rows !== run.spans) throw new Error(`the table holds ${rows} spans instead of ${run.spans}`)
+    const disk = await queryClickHouse(
+      run,
+      `SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = '${run.database}'`,
+    )
+    return {
+      cpuMicrosPerSpan: (usage.cpuSeconds * 1e6) / run.spans,
+      peakRssMb: usage.peakRssMb,
+      spansPerSecond: run.spans / seconds,
+      peakOpenTraces,
+      clickhouseCpuMicrosPerSpan: (clickhouseCpu * 1e6) / run.spans,
+      diskBytesPerSpan: Number(disk) / run.spans,
+      seconds,
+    }
+  } finally {
+    await offsets.close()
+    worker.kill('SIGTERM')
+    await exited
+    closeSync(log)
+  }
+}
+
+async function openOffsets(run: WorkerRun) {
+  const brokers = (run.env['SIDEREAL_KAFKA_BROKERS'] ?? '').split(',')
+  const logger = createLogger({ level: 'error', base: { role: 'bench' } })
+  const admin = createKafka({ brokers }, { clientId: 'bench-offsets', logger }).admin()
+  await admin.connect()
+  const ends = await admin.fetchTopicOffsets(run.topic)
+  return {
+    async isCommitted(): Promise<boolean> {
+      const [topic] = await admin.fetchOffsets({ groupId: run.group, topics: [run.topic] })
+      const committed = new Map(topic?.partitions.map((one) => [one.partition, Number(one.offset)]))
+      return ends.every(
+        (end) => Number(end.high) === 0 || (committed.get(end.partition) ?? -1) >= Number(end.high),
+      )
+    },
+    close: () => admin.disconnect(),
+  }
+}
+
+async function queryClickHouse(run: WorkerRun, sql: string): Promise<string> {
+  const response = await fetch(run.env['SIDEREAL_CLICKHOUSE_URL'] ?? '', { method: 'POST', body: sql })
+  const text = await response.text()
+  if (!response.ok) throw new Error(`ClickHouse refused "${sql}": ${text.slice(0, 300)}`)
+  return text.trim()
+}
+
+/** 0 until the worker's log says where its metrics are. */
+async function openTraces(logFile: string): Promise<number> {
+  const address = /"metricsUrl":"([^"]+)"/.exec(readFileSync(logFile, 'utf8'))?.[1]
+  if (address === undefined) return 0
+  const response = await fetch(address)
+  const value = /^sidereal_open_traces (\S+)$/m.exec(await response.text())?.[1]
+  return value === undefined ? 0 : Number(value)
+}

@@ -84,11 +84,11 @@ export function testFragment(records: readonly FragmentRecord[], reason: CloseRe
 
 /** 16 and 8 bytes in hex that a number names. */
 export function testTraceId(n: number): string {
-  return n.toString(16).padStart(32, 'a')
+  return `aa${n.toString(16).padStart(30, '0')}`
 }
 
 export function testSpanId(n: number): string {
-  return n.toString(16).padStart(16, 'b')
+  return `bb${n.toString(16).padStart(14, '0')}`
 }
 
 export const TEST_START_NS = 1_781_524_800_000_000_000n

@@ -1,0 +1,310 @@
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import type { CloseReason, Fragment, FragmentRecord } from '../../src/model/fragment.ts'
+import {
+  TEST_RECEIVED_AT_MS,
+  testBatch,
+  testFragment,
+  testLog,
+  testNode,
+  testRecord,
+  testSpan,
+  testSpanId,
+  testTraceId,
+} from '../../src/sinks/testing/fragments.ts'
+import { loadTrace, type TraceRow } from '../../src/storage/clickhouse/queries.ts'
+import { useServers } from '../support/servers.ts'
+import { freshTables } from './clickhouse-for-tests.ts'
+
+const servers = await useServers('clickhouse')
+const { client, sink } = await freshTables(servers)
+const signal = new AbortController().signal
+
+async function write(...fragments: Fragment[]): Promise<void> {
+  assert.deepEqual(await sink.write(fragments, signal), { refused: [] })
+}
+
+async function readTrace(sid: string): Promise<TraceRow> {
+  const { trace } = await loadTrace(client, sid)
+  assert.ok(trace, `no trace of ${sid}`)
+  return trace
+}
+
+/** Three services, one error, a log with three nodes of which one announces another: the records of one request. */
+function requestRecords(sid: string): FragmentRecord[] {
+  const usage = (n: number) => ({
+    questionTokens: 0,
+    promptTokens: n,
+    completionTokens: 2 * n,
+    totalTokens: 3 * n,
+  })
+  const node = (n: number, next: string[], isWell = true) =>
+    testNode({
+      id: `id-${n}`,
+      nodeId: `node-llm:${n}`,
+      nextLogIds: next,
+      runningStatus: isWell,
+      data: { input: [], output: [], config: [], usage: usage(n) },
+    })
+  return [
+    testRecord(testBatch({ sid, service: 'entry', spans: [testSpan({ name: 'root' }), child(2, 1)] }), {
+      offset: 1,
+    }),
+    testRecord(
+      testBatch({ sid, service: 'workflow', spans: [child(3, 2), { ...child(4, 3), statusCode: 2 }] }),
+      {
+        offset: 2,
+        receivedAtMs: TEST_RECEIVED_AT_MS + 50,
+      },
+    ),
+    testRecord(testBatch({ sid, service: 'tools', spans: [child(5, 4)] }), {
+      offset: 3,
+      receivedAtMs: TEST_RECEIVED_AT_MS + 99,
+    }),
+    testRecord(
+      testLog({
+        sid,
+        trace: [node(1, ['id-2']), node(2, ['node-llm:3']), node(3, [], false)],
+        usage: usage(7),
+      }),
+      { offset: 4, receivedAtMs: TEST_RECEIVED_AT_MS + 70 },
+    ),
+  ]
+}
+
+function child(n: number, parent: number) {
+  return testSpan({ spanId: testSpanId(n), parentSpanId: testSpanId(parent), name: `span ${n}` })
+}
+
+const EXPECTED = {
+  status: 'complete',
+  reason: 'complete',
+  root_name: 'root',
+  root_service: 'entry',
+  services: ['entry', 'tools', 'workflow'],
+  span_count: '5',
+  error_count: '1',
+  node_count: '3',
+  node_error_count: '1',
+  log_count: '1',
+  prompt_tokens: '6',
+  completion_tokens: '12',
+  total_tokens: '18',
+  usage_reported: { question_tokens: '0', prompt_tokens: '7', completion_tokens: '14', total_tokens: '21' },
+  missing_parents: [],
+  missing_nodes: [],
+  unrooted_traces: [],
+  missing_count: '0',
+  sid_collision: 0,
+}
+
+function pick(trace: TraceRow): object {
+  return Object.fromEntries(Object.entries(trace).filter(([key]) => key in EXPECTED))
+}
+
+test('a trace is the union of its fragments, whatever their order, repetition or overlap', async () => {
+  const anyFragments = fc.array(
+    fc.record({
+      records: fc.uniqueArray(fc.integer({ min: 0, max: 3 }), { minLength: 1, maxLength: 4 }),
+      reason: fc.constantFrom<CloseReason>('complete', 'late', 'idle', 'memory_pressure'),
+    }),
+    { minLength: 1, maxLength: 5 },
+  )
+  await fc.assert(
+    fc.asyncProperty(anyFragments, fc.boolean(), async (plan, merges) => {
+      const sid = `union-${randomUUID()}`
+      const records = requestRecords(sid)
+      const covered = new Set(plan.flatMap(({ records: places }) => places))
+      const rest = [0, 1, 2, 3].filter((place) => !covered.has(place))
+      if (rest.length > 0) plan = [...plan, { records: rest, reason: 'late' }]
+      const fragments = plan.map(({ records: places, reason }) =>
+        testFragment(
+          places.map((place) => records[place]!),
+          reason,
+        ),
+      )
+      for (const fragment of fragments) await write(fragment)
+      if (merges) await client.command('OPTIMIZE TABLE trace_fragments FINAL')
+      assert.deepEqual(pick(await readTrace(sid)), EXPECTED)
+    }),
+    { numRuns: 12 },
+  )
+})
+
+test('equal fragments collapse, all others stay', async () => {
+  const sid = `collapse-${randomUUID()}`
+  const records = requestRecords(sid)
+  await write(testFragment(records), testFragment(records))
+  await write(testFragment(records), testFragment(records.slice(0, 2)))
+  assert.equal((await readTrace(sid)).fragments, '2')
+  await client.command('OPTIMIZE TABLE trace_fragments FINAL')
+  assert.deepEqual(
+    await client.query('SELECT count() AS count FROM trace_fragments WHERE sid = {sid:String}', { sid }),
+    [{ count: '2' }],
+  )
+})
+
+test('a missing parent, and an announced node that never came, make a trace partial, with the worst reason of its fragments', async () => {
+  const sid = `partial-${randomUUID()}`
+  const [entry, , tools, log] = requestRecords(sid)
+  await write(testFragment([entry!], 'idle'), testFragment([tools!], 'max_age'), testFragment([log!], 'late'))
+  const trace = await readTrace(sid)
+  assert.equal(trace.status, 'partial')
+  assert.equal(trace.reason, 'max_age')
+  assert.equal(trace.missing_parents.length, 1)
+  assert.equal(trace.missing_count, '1')
+
+  const other = `announced-${randomUUID()}`
+  const open = testLog({ sid: other, traceId: null, trace: [testNode({ nextLogIds: ['never'] })] })
+  await write(testFragment([testRecord(open)], 'idle'))
+  const unfinished = await readTrace(other)
+  assert.equal(unfinished.status, 'partial')
+  assert.equal(unfinished.missing_nodes.length, 1)
+
+  const ended = { ...open, revision: 1, trace: [...open.trace, testNode({ id: 'e', nodeId: 'node-end:9' })] }
+  await write(testFragment([testRecord(ended, { offset: 9 })], 'late'))
+  assert.equal((await readTrace(other)).status, 'complete')
+})
+
+test('the newest version of a node counts, and the places of a shorter revision stay', async () => {
+  const sid = `revision-${randomUUID()}`
+  const node = (total: number, runningStatus: boolean) =>
+    testNode({
+      runningStatus,
+      data: {
+        input: [],
+        output: [],
+        config: [],
+        usage: { questionTokens: 0, promptTokens: 0, completionTokens: 0, totalTokens: total },
+      },
+    })
+  const first = testLog({ sid, revision: 0, trace: [node(5, false), node(6, true)] })
+  const second = testLog({ sid, revision: 1, trace: [node(50, true)] })
+  const late = { offset: 1, receivedAtMs: TEST_RECEIVED_AT_MS - 1000 }
+  await write(testFragment([testRecord(second, late)], 'late'), testFragment([testRecord(first)], 'idle'))
+  const trace = await readTrace(sid)
+  assert.deepEqual(
+    [trace.node_count, trace.node_error_count, trace.total_tokens, trace.log_count],
+    ['2', '0', '56', '1'],
+  )
+  const { nodes, logs } = await loadTrace(client, sid)
+  assert.deepEqual(
+    nodes.map(({ place, total_tokens }) => [place, total_tokens]),
+    [
+      [0, '50'],
+      [1, '6'],
+    ],
+  )
+  assert.deepEqual(
+    logs.map(({ revision }) => revision),
+    [1],
+  )
+})
+
+test('one service that claims two identities for one SID is a collision; two services that differ are none', async () => {
+  const identities = [
+    { service: 'a', appId: 'app-1', uid: 'u1', expected: 0 },
+    { service: 'b', appId: 'app-2', uid: 'u2', expected: 0 },
+    { service: 'a', appId: 'app-1', uid: '', expected: 0 },
+    { service: 'a', appId: 'app-1', uid: 'u9', expected: 1 },
+  ]
+  const sid = `collision-${randomUUID()}`
+  for (const [place, { expected, ...fields }] of identities.entries()) {
+    const batch = testBatch({ sid, ...fields, spans: [testSpan({ spanId: testSpanId(place + 1) })] })
+    await write(testFragment([testRecord(batch, { offset: place })]))
+    assert.equal((await readTrace(sid)).sid_collision, expected, JSON.stringify(fields))
+  }
+  assert.deepEqual((await readTrace(sid)).app_ids, ['app-1', 'app-2'])
+})
+
+test('each app of a fragment has a row of its own records alone', async () => {
+  const sid = `apps-${randomUUID()}`
+  await write(
+    testFragment([
+      testRecord(testBatch({ sid, appId: 'app-1', spans: [testSpan()] })),
+      testRecord(testBatch({ sid, appId: 'app-2', spans: [child(2, 1), child(3, 9)] })),
+    ]),
+  )
+  const rows = await client.query<{ app_id: string; spans: string; missing: string }>(
+    `SELECT app_id, length(span_keys) AS spans, length(missing_parents) AS missing
+    FROM trace_fragments_exact WHERE sid = {sid:String} ORDER BY app_id`,
+    { sid },
+  )
+  assert.deepEqual(rows, [
+    { app_id: 'app-1', spans: '1', missing: '0' },
+    { app_id: 'app-2', spans: '2', missing: '1' },
+  ])
+})
+
+test('a trace id whose spans lead to no root is missing its root', async () => {
+  const sid = `unrooted-${randomUUID()}`
+  const loop = [
+    testSpan({ traceId: testTraceId(7), spanId: testSpanId(1), parentSpanId: testSpanId(2) }),
+    testSpan({ traceId: testTraceId(7), spanId: testSpanId(2), parentSpanId: testSpanId(1) }),
+  ]
+  await write(testFragment([testRecord(testBatch({ sid, spans: loop }))], 'idle'))
+  const trace = await readTrace(sid)
+  assert.deepEqual([trace.status, trace.missing_count, trace.unrooted_traces.length], ['partial', '1', 1])
+})
+
+test('traces_between lists the SIDs received in a range, each with all its fragments', async () => {
+  const appId = `list-${randomUUID()}`
+  const at = TEST_RECEIVED_AT_MS
+  const part = (sid: string, n: number, receivedAtMs: number) =>
+    testFragment([
+      testRecord(testBatch({ sid, appId, spans: [n === 1 ? testSpan() : child(n, 1)] }), {
+        offset: n,
+        receivedAtMs,
+      }),
+    ])
+  await write(
+    part('early', 1, at - 3_600_000),
+    part('both', 1, at - 3_600_000),
+    part('both', 2, at + 1000),
+    part('inside', 1, at),
+    part('after', 1, at + 60_000),
+  )
+  const between = await client.query<TraceRow>(
+    'SELECT * FROM traces_between(app = {app:String}, from = {from:String}, to = {to:String}) ORDER BY sid',
+    { app: appId, from: isoTime(at), to: isoTime(at + 60_000) },
+  )
+  assert.deepEqual(
+    between.map(({ sid, span_count, status }) => [sid, span_count, status]),
+    [
+      ['both', '2', 'complete'],
+      ['inside', '1', 'complete'],
+    ],
+  )
+  const { trace } = await loadTrace(client, 'both')
+  assert.deepEqual(between[0], trace, 'both views say the same of a SID')
+})
+
+test('records that the server refuses are not in the facts of their fragment', async () => {
+  await client.command("ALTER TABLE spans ADD CONSTRAINT no_bad CHECK name != 'bad'")
+  const sid = `refused-${randomUUID()}`
+  const records = [
+    testRecord(testBatch({ sid, spans: [testSpan()] })),
+    testRecord(testBatch({ sid, spans: [{ ...child(2, 1), name: 'bad' }, child(3, 1)] }), { offset: 1 }),
+    testRecord(testBatch({ sid, spans: [child(4, 2)] }), { offset: 2 }),
+  ]
+  const { refused } = await sink.write([testFragment(records)], signal)
+  await client.command('ALTER TABLE spans DROP CONSTRAINT no_bad')
+  assert.deepEqual(
+    refused.map(({ record }) => record),
+    [records[1]],
+  )
+  assert.match(refused[0]!.reason, /no_bad/)
+  const trace = await readTrace(sid)
+  assert.deepEqual([trace.span_count, trace.missing_parents.length, trace.status], ['2', 1, 'partial'])
+  const { spans } = await loadTrace(client, sid)
+  assert.deepEqual(
+    spans.map((span) => span.span_id),
+    [testSpanId(1), testSpanId(4)],
+  )
+})
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString().replace('T', ' ').replace('Z', '')
+}

@@ -5,16 +5,50 @@ import { isSiderealError } from '../model/errors.ts'
 
 type Register = (program: Command) => void
 
+interface CommandEntry {
+  readonly summary: string
+  readonly load: () => Promise<Register>
+}
+
 /** Each command's module is loaded when it is called for, so that one command does not pay for the libraries of another. */
-const COMMANDS: Readonly<Record<string, () => Promise<Register>>> = {
-  local: async () => (await import('./local.ts')).registerLocalCommand,
-  setup: async () => (await import('./setup.ts')).registerSetupCommand,
-  doctor: async () => (await import('./doctor.ts')).registerDoctorCommand,
-  worker: async () => (await import('./worker.ts')).registerWorkerCommand,
-  trace: async () => (await import('./trace.ts')).registerTraceCommand,
-  payload: async () => (await import('./payload.ts')).registerPayloadCommand,
-  load: async () => (await import('./load.ts')).registerLoadCommand,
-  verify: async () => (await import('./verify.ts')).registerVerifyCommand,
+const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  local: {
+    summary:
+      'Kafka, ClickHouse, S3 and a schema registry on this machine, without Docker (from a clone only)',
+    load: async () => (await import('./local.ts')).registerLocalCommand,
+  },
+  demo: {
+    summary: 'run the main job on real local servers, and verify it (from a clone only)',
+    load: async () => (await import('./demo.ts')).registerDemoCommand,
+  },
+  setup: {
+    summary: 'make topics, schemas, tables and bucket, or mend them',
+    load: async () => (await import('./setup.ts')).registerSetupCommand,
+  },
+  doctor: {
+    summary: 'check every server that the configuration names',
+    load: async () => (await import('./doctor.ts')).registerDoctorCommand,
+  },
+  worker: {
+    summary: 'assemble traces from Kafka and bring them to the sinks',
+    load: async () => (await import('./worker.ts')).registerWorkerCommand,
+  },
+  trace: {
+    summary: 'show a trace as a tree, with what is missing',
+    load: async () => (await import('./trace.ts')).registerTraceCommand,
+  },
+  payload: {
+    summary: 'read a value that was moved to object storage',
+    load: async () => (await import('./payload.ts')).registerPayloadCommand,
+  },
+  load: {
+    summary: 'send generated traces and keep a ledger of them',
+    load: async () => (await import('./load.ts')).registerLoadCommand,
+  },
+  verify: {
+    summary: 'compare the tables with a ledger of what was sent',
+    load: async () => (await import('./verify.ts')).registerVerifyCommand,
+  },
 }
 
 async function main(args: readonly string[]): Promise<void> {
@@ -28,8 +62,8 @@ async function main(args: readonly string[]): Promise<void> {
     )
     .showHelpAfterError('(sidereal --help lists the commands)')
   const wanted = args.find((argument) => Object.hasOwn(COMMANDS, argument))
-  const loaders = wanted === undefined ? Object.values(COMMANDS) : [COMMANDS[wanted]!]
-  for (const register of await Promise.all(loaders.map((load) => load()))) register(program)
+  if (wanted !== undefined) (await COMMANDS[wanted]!.load())(program)
+  else for (const [name, { summary }] of Object.entries(COMMANDS)) program.command(name).description(summary)
   await program.parseAsync([...args], { from: 'user' })
 }
 

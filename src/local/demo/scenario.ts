@@ -1,3 +1,4 @@
+import { textOfSize } from '../../audit/generated-text.ts'
 import { SeededRandom } from '../../audit/seeded-random.ts'
 
 /** What one demo request does: a function of its number, so that a second run does the same work. */
@@ -49,6 +50,7 @@ export function planRequest(index: number): DemoRequest {
   const isLarge = random.chance(0.17)
   const largeBytes = () => Math.round(20_480 * 51.2 ** random.next())
   const usesKnowledge = random.chance(0.6)
+  const usesMessage = random.chance(0.5) || !(usesKnowledge || usesPlugin)
   return {
     index,
     appId: APPS[index % APPS.length]!,
@@ -58,7 +60,7 @@ export function planRequest(index: number): DemoRequest {
     question: QUESTIONS[language][Math.floor(random.next() * QUESTIONS[language].length)]!,
     usesKnowledge,
     usesPlugin,
-    usesMessage: random.chance(0.5),
+    usesMessage,
     usesSecondModel: random.chance(0.4),
     failure,
     answerBytes: isLarge ? largeBytes() : 120 + Math.floor(random.next() * 800),
@@ -66,6 +68,22 @@ export function planRequest(index: number): DemoRequest {
     firstFrameMs: 5 + Math.floor(random.next() * 20),
     modelMs: 10 + Math.floor(random.next() * 30),
   }
+}
+
+/** What the first or second model of a request answers. */
+export function demoAnswer(request: DemoRequest, model: 1 | 2): string {
+  return textOfSize(new SeededRandom(0xa115, request.index, model), request.answerBytes)
+}
+
+/** The answer of the whole request; `undefined` when its model fails. */
+export function finalAnswer(request: DemoRequest): string | undefined {
+  if (request.failure === 'model') return undefined
+  return demoAnswer(request, request.usesSecondModel ? 2 : 1)
+}
+
+/** What the knowledge node of a request finds. */
+export function demoDocuments(request: DemoRequest): string {
+  return textOfSize(new SeededRandom(0xd0c5, request.index), request.documentBytes)
 }
 
 /** Counts tokens roughly as models do: one a word, or one and a half characters of Chinese. */

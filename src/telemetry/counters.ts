@@ -28,6 +28,8 @@ export class WorkerCounters {
   payloadPacksStored = 0
   payloadPackBytes = 0
   payloadUploadsFailed = 0
+  /** Spans that an OTLP receiver rejected in a request that it took. */
+  otlpRejectedSpans = 0
 }
 
 function zeros<K extends string>(keys: readonly K[]): Record<K, number> {

@@ -97,6 +97,11 @@ export class WorkerMetrics implements DeliveryMetrics {
       () => counters.schemaWaits,
     )
 
+    this.#count(
+      'sidereal_otlp_rejected_spans_total',
+      'Spans that an OTLP receiver rejected in a request that it took.',
+      () => counters.otlpRejectedSpans,
+    )
     this.#count('sidereal_payloads_total', 'Values moved to the object store.', () => counters.payloadsStored)
     this.#count('sidereal_payload_packs_total', 'Objects that hold them.', () => counters.payloadPacksStored)
     this.#count('sidereal_payload_bytes_total', 'Bytes of those objects.', () => counters.payloadPackBytes)

@@ -43,6 +43,7 @@ export class BestEffortSink {
   #bytes = 0
   #running: Promise<void> | null = null
   #failingSinceMs: number | null = null
+  #hasStarted = false
 
   constructor(options: BestEffortSinkOptions) {
     this.sink = options.sink
@@ -57,6 +58,20 @@ export class BestEffortSink {
   /** Since writes began to fail without a success in between; 0 = they do not. */
   get failingForMs(): number {
     return this.#failingSinceMs === null ? 0 : this.#options.clock.monotonicMs() - this.#failingSinceMs
+  }
+
+  /** Never rejects: what does not start now is started before its first write. */
+  async start(): Promise<void> {
+    try {
+      await this.sink.start()
+      this.#hasStarted = true
+    } catch (error) {
+      this.#options.metrics.countError(this.sink.name, errorCode(error))
+      this.#options.logger.warn(
+        { sink: this.sink.name, code: errorCode(error), error: asError(error) },
+        'a best-effort sink does not start: the worker goes on without it, and tries again',
+      )
+    }
   }
 
   /** Takes fragments as far as they fit; the others are lost to this sink. */
@@ -116,6 +131,8 @@ export class BestEffortSink {
     for (let attempt = 1; attempt <= limits.maxAttempts && !signal.aborted; attempt++) {
       const startMs = clock.monotonicMs()
       try {
+        if (!this.#hasStarted) await sink.start()
+        this.#hasStarted = true
         const { refused } = await sink.write(fragments, signal)
         const rows = fragments.reduce((sum, fragment) => sum + fragment.rowCount, 0)
         metrics.observeWrite(sink.name, (clock.monotonicMs() - startMs) / 1_000, rows)

@@ -15,7 +15,7 @@ import { RequiredSink } from './required-sink.ts'
 /** The step between assembly and the sinks: payloads go to object storage, records come back changed. */
 export interface FragmentProcessor {
   /** Resolves when everything that the returned fragments refer to is stored. Gives one fragment for each, in order. */
-  process(fragments: readonly Fragment[]): Promise<readonly Fragment[]>
+  process(fragments: readonly Fragment[], signal: AbortSignal): Promise<readonly Fragment[]>
 }
 
 /** What delivery needs of the source. */
@@ -137,6 +137,16 @@ export class Deliverer {
     ]
   }
 
+  /**
+   * Starts the sinks. A best-effort sink that does not start holds nobody: it is started again before its next write.
+   *
+   * @param check bounds the start of a required sink in time
+   */
+  async start(check: (sink: Sink, start: Promise<void>) => Promise<void>): Promise<void> {
+    for (const queue of this.#bestEffort) void queue.start()
+    await Promise.all(this.#required.map(({ sink }) => check(sink, sink.start())))
+  }
+
   /** Takes a closed fragment over, with its memory. */
   offer(delivery: Delivery): void {
     const shared = new SharedDelivery(delivery, this.#options.clock.monotonicMs())
@@ -248,8 +258,9 @@ export class Deliverer {
     const signal = this.#closing.signal
     for (let attempt = 1; !signal.aborted; attempt++) {
       try {
-        return await processor.process(fragments)
+        return await processor.process(fragments, signal)
       } catch (error) {
+        if (signal.aborted) return null
         metrics.countError('process', errorCode(error))
         this.#warnings.warn(
           `process ${errorCode(error)}`,

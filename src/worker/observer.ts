@@ -1,0 +1,87 @@
+import type { Clock, Timer } from '../model/clock.ts'
+import type { WorkerFigures } from '../telemetry/figures.ts'
+import { type HealthFacts, judgeHealth, type Verdict } from '../telemetry/health.ts'
+import type { Pipeline } from './pipeline.ts'
+import type { Source } from './source/source.ts'
+
+const LOOP_TICK_MS = 500
+
+/** Gathers what is observed of a worker, for `/metrics` and for health. */
+export class Observer {
+  readonly #clock: Clock
+  readonly #parts: { readonly source: Source; readonly pipeline: Pipeline }
+  #hasStarted = false
+  #isClosing = false
+  #fatal: string | null = null
+  #tickedAtMs: number
+  #timer: Timer | null = null
+
+  constructor(clock: Clock, parts: { readonly source: Source; readonly pipeline: Pipeline }) {
+    this.#clock = clock
+    this.#parts = parts
+    this.#tickedAtMs = clock.monotonicMs()
+    this.#tick()
+  }
+
+  noteStarted(): void {
+    this.#hasStarted = true
+  }
+
+  noteClosing(): void {
+    this.#isClosing = true
+  }
+
+  noteFatal(line: string): void {
+    this.#fatal ??= line
+  }
+
+  close(): void {
+    this.#timer?.cancel()
+  }
+
+  verdict(): Verdict {
+    const { source, pipeline } = this.#parts
+    const stats = source.stats()
+    const facts: HealthFacts = {
+      hasStarted: this.#hasStarted,
+      isClosing: this.#isClosing,
+      fatal: this.#fatal,
+      isAssigned: !stats.isInDoubt && stats.tasks.every((task) => task.isReady),
+      loopAgeMs: this.#clock.monotonicMs() - this.#tickedAtMs,
+      fetchAgeMs: stats.loopAgeMs,
+      sinks: pipeline.deliverer.sinkHealth,
+    }
+    return judgeHealth(facts)
+  }
+
+  figures(): WorkerFigures {
+    const { source, pipeline } = this.#parts
+    const { assembly, deliverer, deadLetters, memory } = pipeline
+    const { tasks, pauseReasons, ...totals } = source.stats()
+    return {
+      partitions: tasks.map((task) => ({
+        partition: task.partition,
+        lagRecords: Math.max(0, task.lag),
+        lagSeconds: task.lagMs / 1_000,
+        watermarkAgeSeconds: task.watermarkAgeMs / 1_000,
+      })),
+      source: totals,
+      openTraces: assembly.openTraces,
+      openBytes: assembly.openBytes,
+      slabBytes: assembly.slabBytes,
+      memoryScale: memory.scale,
+      undeliveredBytes: deliverer.undeliveredBytes,
+      batchesInFlight: deliverer.batchesInFlight,
+      deadLetterQueueRecords: deadLetters.queuedRecords,
+      deadLetterQueueBytes: deadLetters.queuedBytes,
+      sinkQueueBytes: deliverer.sinkQueueBytes,
+      pausedReasons: pauseReasons,
+      isReady: this.verdict().isReady,
+    }
+  }
+
+  #tick(): void {
+    this.#tickedAtMs = this.#clock.monotonicMs()
+    this.#timer = this.#clock.setTimer(() => this.#tick(), LOOP_TICK_MS)
+  }
+}

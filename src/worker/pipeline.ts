@@ -1,0 +1,117 @@
+import type { Clock } from '../model/clock.ts'
+import type { Sink } from '../model/sink.ts'
+import type { Task, TaskHandler } from '../model/task.ts'
+import type { WorkerCounters } from '../telemetry/counters.ts'
+import type { Logger } from '../telemetry/logger.ts'
+import type { DeliveryMetrics } from '../telemetry/metrics.ts'
+import { Assembly } from './assemble/assembly.ts'
+import type { SchemaSource } from './assemble/schema-gate.ts'
+import type { ClosingRules } from './assemble/trace-table.ts'
+import { type DeadLetterProducer, DeadLetters } from './deliver/dead-letters.ts'
+import {
+  DELIVERER_LIMITS,
+  Deliverer,
+  type DeliveryGate,
+  type FragmentProcessor,
+} from './deliver/deliverer.ts'
+import { MemoryGuard, memoryShares } from './memory.ts'
+
+export interface PipelineOptions {
+  readonly rules: ClosingRules
+  readonly maxMemoryBytes: number
+  readonly batchRows: number
+  readonly batchMs: number
+  readonly bestEffortQueueBytes: number
+  readonly deadLetterTopic: string
+  readonly groupId: string
+}
+
+export interface PipelineDeps {
+  readonly schemas: SchemaSource
+  readonly processor: FragmentProcessor | null
+  readonly required: readonly Sink[]
+  readonly bestEffort: readonly Sink[]
+  readonly deadLetterProducer: DeadLetterProducer
+  readonly gate: DeliveryGate
+  readonly instanceId: string
+  readonly metrics: DeliveryMetrics
+  readonly counters: WorkerCounters
+  readonly clock: Clock
+  readonly random: () => number
+  readonly logger: Logger
+  /** Resident memory of the process. */
+  readonly readRss: () => number
+}
+
+/** Everything between the source and the sinks: assemble → process → deliver, with the memory that they share. */
+export class Pipeline {
+  readonly assembly: Assembly
+  readonly deliverer: Deliverer
+  readonly deadLetters: DeadLetters
+  readonly memory: MemoryGuard
+
+  constructor(options: PipelineOptions, deps: PipelineDeps) {
+    const shares = memoryShares(options.maxMemoryBytes)
+    const { batchRows, batchMs, maxMemoryBytes, bestEffortQueueBytes, groupId } = options
+    this.deadLetters = new DeadLetters({
+      ...deps,
+      producer: deps.deadLetterProducer,
+      topic: options.deadLetterTopic,
+      connectorName: groupId,
+      taskId: deps.instanceId,
+    })
+    this.deliverer = new Deliverer({
+      ...deps,
+      deadLetters: this.deadLetters,
+      limits: {
+        ...DELIVERER_LIMITS,
+        batchRows,
+        batchBytes: shares.batchBytes,
+        lingerMs: batchMs,
+        maxUndeliveredBytes: shares.undeliveredBytes,
+        bestEffort: {
+          ...DELIVERER_LIMITS.bestEffort,
+          batchRows,
+          batchBytes: shares.batchBytes,
+          maxQueueBytes: bestEffortQueueBytes,
+        },
+      },
+    })
+    this.assembly = new Assembly({
+      ...deps,
+      rules: options.rules,
+      maxOpenBytes: shares.openBytes,
+      deadLetters: this.deadLetters,
+      onFragment: (closed) => this.deliverer.offer(closed),
+    })
+    this.memory = new MemoryGuard({
+      ...deps,
+      maxMemoryBytes,
+      onScale: (scale) => {
+        this.assembly.scaleShare(scale)
+        this.deliverer.scaleShare(scale)
+      },
+    })
+  }
+
+  start(): void {
+    this.memory.start()
+  }
+
+  handlerFor(task: Task): TaskHandler {
+    return this.assembly.handlerFor(task)
+  }
+
+  /** Resolves when all that is closed is settled, dead letters included. Open traces stay open: a replay makes them again. */
+  async drained(): Promise<void> {
+    await Promise.all([this.deliverer.drained(), this.deadLetters.drained()])
+  }
+
+  /** Gives up what is not settled. */
+  async close(): Promise<void> {
+    this.memory.close()
+    this.assembly.close()
+    this.deadLetters.close()
+    await this.deliverer.close()
+  }
+}

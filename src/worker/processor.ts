@@ -1,0 +1,57 @@
+import type { Clock } from '../model/clock.ts'
+import { asError, errorCode } from '../model/retry.ts'
+import type { ObjectStore } from '../storage/object-store.ts'
+import { PayloadPacker } from '../storage/payload-pack.ts'
+import type { WorkerCounters } from '../telemetry/counters.ts'
+import { type Logger, RepeatedWarnings } from '../telemetry/logger.ts'
+import type { FragmentProcessor } from './deliver/deliverer.ts'
+import { Offload } from './process/offload.ts'
+
+export interface ProcessorOptions {
+  /** Null = none is configured: values stay in the rows. */
+  readonly store: ObjectStore | null
+  readonly payloadLimitBytes: number
+  readonly clock: Clock
+  readonly random: () => number
+  readonly counters: WorkerCounters
+  readonly logger: Logger
+}
+
+export interface Processor extends FragmentProcessor {
+  /** Gives up payloads that are not stored. */
+  close(): void
+}
+
+/** The steps between assembly and the sinks: today the offload of large values. */
+export function openProcessor(options: ProcessorOptions): Processor {
+  const { store, clock, random, counters, logger, payloadLimitBytes } = options
+  const warnings = new RepeatedWarnings(logger, clock)
+  const packer =
+    store === null
+      ? undefined
+      : new PayloadPacker({
+          store,
+          clock,
+          random,
+          observer: {
+            stored: ({ bytes, payloads }) => {
+              counters.payloadPacksStored += 1
+              counters.payloadsStored += payloads
+              counters.payloadPackBytes += bytes
+            },
+            uploadFailed: (error, attempt) => {
+              counters.payloadUploadsFailed += 1
+              warnings.warn(
+                errorCode(error),
+                { store: store.url, code: errorCode(error), error: asError(error), attempt },
+                'payloads cannot be stored: they are tried again',
+              )
+            },
+          },
+        })
+  const offload = new Offload({ packer, logger, limitBytes: payloadLimitBytes })
+  return {
+    process: (fragments, signal) => offload.process(fragments, signal),
+    close: () => packer?.abort(new Error('the worker stops')),
+  }
+}

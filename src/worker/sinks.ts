@@ -1,0 +1,94 @@
+import { readFileSync } from 'node:fs'
+import type { RecordType } from '../codec/record-type.ts'
+import type { Clock } from '../model/clock.ts'
+import { SiderealError } from '../model/errors.ts'
+import type { Sink } from '../model/sink.ts'
+import { ClickHouseSink } from '../sinks/clickhouse/sink.ts'
+import { OtlpSink } from '../sinks/otlp/otlp-sink.ts'
+import { ClickHouse, type ClickHouseOptions } from '../storage/clickhouse/client.ts'
+import type { WorkerCounters } from '../telemetry/counters.ts'
+import { type Logger, RepeatedWarnings } from '../telemetry/logger.ts'
+
+export interface SinkChoice {
+  readonly name: 'clickhouse' | 'otlp'
+  readonly mode: 'required' | 'best-effort'
+}
+
+export interface SinkSettings {
+  readonly clickHouse: ClickHouseOptions
+  readonly otlp: {
+    readonly endpoint?: string | undefined
+    readonly headers?: Readonly<Record<string, string>> | undefined
+    readonly tlsCaFile?: string | undefined
+    readonly compression: 'none' | 'gzip'
+    readonly timeoutMs: number
+  }
+  /** Compiled schema of a record that was consumed. */
+  readonly recordTypes: (schemaId: number) => RecordType | undefined
+  readonly counters: WorkerCounters
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+export interface Sinks {
+  readonly required: readonly Sink[]
+  readonly bestEffort: readonly Sink[]
+  readonly all: readonly Sink[]
+}
+
+/** Makes the chosen sinks; nothing is connected yet. */
+export function openSinks(choices: readonly SinkChoice[], settings: SinkSettings): Sinks {
+  const opened = choices.map(({ name, mode }) => ({ mode, sink: openSink(name, settings) }))
+  const required = opened.filter(({ mode }) => mode === 'required').map(({ sink }) => sink)
+  const bestEffort = opened.filter(({ mode }) => mode === 'best-effort').map(({ sink }) => sink)
+  return { required, bestEffort, all: [...required, ...bestEffort] }
+}
+
+function openSink(name: SinkChoice['name'], settings: SinkSettings): Sink {
+  switch (name) {
+    case 'clickhouse':
+      return new ClickHouseSink({
+        client: new ClickHouse(settings.clickHouse),
+        recordTypes: settings.recordTypes,
+      })
+    case 'otlp':
+      return openOtlp(settings)
+  }
+}
+
+function openOtlp({ otlp, counters, clock, logger }: SinkSettings): Sink {
+  const { endpoint, headers, tlsCaFile, compression, timeoutMs } = otlp
+  if (endpoint === undefined) {
+    throw new SiderealError('SIDEREAL_CONFIG_INVALID', 'the sink otlp needs SIDEREAL_OTLP_ENDPOINT')
+  }
+  const warnings = new RepeatedWarnings(logger, clock)
+  return new OtlpSink({
+    url: endpoint,
+    headers,
+    compression,
+    timeoutMs,
+    ...(tlsCaFile === undefined ? {} : { tls: { ca: readCa(tlsCaFile) } }),
+    observer: {
+      rejected: (spans, message) => {
+        counters.otlpRejectedSpans += spans
+        warnings.warn(
+          'rejected',
+          { sink: 'otlp', spans, message },
+          'the OTLP receiver took a request but rejected spans of it',
+        )
+      },
+    },
+  })
+}
+
+function readCa(path: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch (cause) {
+    throw new SiderealError(
+      'SIDEREAL_CONFIG_INVALID',
+      `SIDEREAL_OTLP_TLS_CA: the file ${path} cannot be read`,
+      { cause },
+    )
+  }
+}

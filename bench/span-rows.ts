@@ -1,5 +1,5 @@
 import { RowSet, RowsPools } from '../src/sinks/clickhouse/row-set.ts'
-import { testBatch, testRecord, testSpan, testSpanId, testTraceId } from '../src/sinks/testing/fragments.ts'
+import { testBatch, testRecord, testSpan, testSpanId, testTraceId } from '../src/sinks/fragments.testing.ts'
 
 /**
  * CPU of the object feeder alone, in microseconds a span: 4 spans a record, 11 attributes and an event a span, 6 resource attributes.

@@ -1,6 +1,6 @@
 import { after } from 'node:test'
 import { ClickHouseSink } from '../../src/sinks/clickhouse/sink.ts'
-import { testRecordType } from '../../src/sinks/testing/fragments.ts'
+import { testRecordType } from '../../src/sinks/fragments.testing.ts'
 import { type ClickHouse, openClickHouse } from '../../src/storage/clickhouse/client.ts'
 import { migrate } from '../../src/storage/clickhouse/migrate.ts'
 import { freshDatabase } from '../support/fresh.ts'

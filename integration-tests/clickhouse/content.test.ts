@@ -12,7 +12,7 @@ import {
   testRecord,
   testSpan,
   testSpanId,
-} from '../../src/sinks/testing/fragments.ts'
+} from '../../src/sinks/fragments.testing.ts'
 import { useServers } from '../support/servers.ts'
 import { freshTables } from './clickhouse-for-tests.ts'
 

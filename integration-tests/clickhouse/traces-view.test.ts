@@ -13,7 +13,7 @@ import {
   testSpan,
   testSpanId,
   testTraceId,
-} from '../../src/sinks/testing/fragments.ts'
+} from '../../src/sinks/fragments.testing.ts'
 import { loadTrace, type TraceRow } from '../../src/storage/clickhouse/queries.ts'
 import { useServers } from '../support/servers.ts'
 import { freshTables } from './clickhouse-for-tests.ts'

@@ -15,7 +15,7 @@ export interface WriteResult {
 /**
  * A destination of fragments.
  *
- * The contract, which every sink runs as one test suite (`src/sinks/contract.ts`):
+ * The contract, which every sink runs as one test suite (`src/sinks/contract.testing.ts`):
  * - `write` resolves only when the destination has acknowledged every row of every fragment (but the refused ones). It is not
  *   called again before `start` has resolved; several writes may be in flight.
  * - It rejects with a `SiderealError` when it is not known that all is stored. The caller may then write the same fragments again:

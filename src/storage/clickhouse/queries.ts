@@ -174,8 +174,12 @@ export async function loadTrace(client: ClickHouse, sid: string): Promise<Loaded
   const bounds = {
     sid,
     apps: [...new Set(locations.map((location) => location.appId))],
-    from: locations.map((location) => location.minTime).reduce((a, b) => (a < b ? a : b)),
-    to: locations.map((location) => location.maxTime).reduce((a, b) => (a > b ? a : b)),
+    // Times of one form: the order of the texts is that of the times.
+    from: locations.map((location) => location.minTime).sort()[0],
+    to: locations
+      .map((location) => location.maxTime)
+      .sort()
+      .at(-1),
   }
   const [spans, logs, nodes] = await Promise.all([
     client.query<SpanRow>(

@@ -1,11 +1,11 @@
-import { bundledSchema } from '../../codec/bundled-schemas.ts'
-import { FactsCollector } from '../../codec/facts.ts'
-import { compileRecordType, type RecordType } from '../../codec/record-type.ts'
-import { RecordWriter } from '../../codec/record-writer.ts'
-import { BODY_START } from '../../codec/wire.ts'
-import type { CloseReason, Fragment, FragmentRecord } from '../../model/fragment.ts'
-import type { NodeLog, NodeTraceLog } from '../../model/node-trace-log.ts'
-import type { Span, SpanBatch } from '../../model/span.ts'
+import { bundledSchema } from '../codec/bundled-schemas.ts'
+import { FactsCollector } from '../codec/facts.ts'
+import { compileRecordType, type RecordType } from '../codec/record-type.ts'
+import { RecordWriter } from '../codec/record-writer.ts'
+import { BODY_START } from '../codec/wire.ts'
+import type { CloseReason, Fragment, FragmentRecord } from '../model/fragment.ts'
+import type { NodeLog, NodeTraceLog } from '../model/node-trace-log.ts'
+import type { Span, SpanBatch } from '../model/span.ts'
 
 /** Fragments as the worker makes them, through the real codec, for the tests of sinks. */
 

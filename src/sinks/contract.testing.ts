@@ -4,7 +4,7 @@ import { describe, test } from 'node:test'
 import { isSiderealError } from '../model/errors.ts'
 import type { Fragment } from '../model/fragment.ts'
 import type { Sink } from '../model/sink.ts'
-import { testBatch, testFragment, testLog, testRecord, testSpan, testSpanId } from './testing/fragments.ts'
+import { testBatch, testFragment, testLog, testRecord, testSpan, testSpanId } from './fragments.testing.ts'
 
 /** A span as a reader of the destination sees it. */
 export interface StoredSpan {

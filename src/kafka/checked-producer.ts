@@ -1,13 +1,26 @@
-import type { RecordMetadata } from 'kafkajs'
+import type { IHeaders, RecordMetadata } from 'kafkajs'
 import { SiderealError } from '../model/errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { Compression } from './codecs.ts'
 import { kafkaError, kafkaFault } from './kafka-error.ts'
 import { type KafkaClients, ProducerConnection } from './producer-connection.ts'
-import { type OutgoingRecord, SendCall, type SentRecord } from './send-lanes.ts'
+import { SendCall } from './send-lanes.ts'
 import { type ProduceBatch, TopicLanes } from './topic-lanes.ts'
 
-export type { OutgoingRecord, SentRecord } from './send-lanes.ts'
+/** One record to send. The partition is Java's choice for the key unless it is given. */
+export interface OutgoingRecord {
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers?: IHeaders | undefined
+  readonly partition?: number | undefined
+}
+
+/** Where the broker put a record. */
+export interface SentRecord {
+  readonly partition: number
+  /** Below 2^53. */
+  readonly offset: number
+}
 
 export interface CheckedProducerOptions {
   /** Of `createKafka`. */

@@ -1,20 +1,5 @@
-import type { IHeaders } from 'kafkajs'
 import type { SiderealError } from '../model/errors.ts'
-
-/** One record to send. The partition is Java's choice for the key unless it is given. */
-export interface OutgoingRecord {
-  readonly key: Buffer | null
-  readonly value: Buffer | null
-  readonly headers?: IHeaders | undefined
-  readonly partition?: number | undefined
-}
-
-/** Where the broker put a record. */
-export interface SentRecord {
-  readonly partition: number
-  /** Below 2^53. */
-  readonly offset: number
-}
+import type { OutgoingRecord, SentRecord } from './checked-producer.ts'
 
 /** One call of `send`: settled once, when its last record is acknowledged, or at the first failure. */
 export class SendCall {

@@ -39,6 +39,17 @@ function read(file: string): { stored: [number, number][]; skipped: [number, num
   return result
 }
 
+/** Every offset below a watermark or in a ledger. */
+async function committedIds(topic: string, groupId: string): Promise<Set<string>> {
+  const ids = new Set<string>()
+  for (const [partition, { offset, settled }] of await committed(brokers, topic, groupId)) {
+    for (let o = 0; o < Math.max(offset, settled.end); o++) {
+      if (o < offset || settled.has(o)) ids.add(`${partition}/${o}`)
+    }
+  }
+  return ids
+}
+
 test('kill -9 in the middle, twice: every record is stored, nothing unsettled is committed, and the settled is not done again', async () => {
   const partitions = 3
   const topic = await freshTopic(servers, { partitions })
@@ -55,6 +66,11 @@ test('kill -9 in the middle, twice: every record is stored, nothing unsettled is
     const child = startMember(topic, groupId, 'pod-0', file)
     if (life === 2) break
     await until('a thousand records are stored', () => read(file).stored.length > 1_000)
+    const before = covered.at(-1)?.size ?? 0
+    await until(
+      'this life has committed',
+      async () => (await committedIds(topic, groupId)).size > before + 500,
+    )
     child.kill('SIGKILL')
     await new Promise((resolve) => child.once('exit', resolve))
     for (const [partition, offset] of read(file).stored) storedBefore.add(`${partition}/${offset}`)

@@ -64,14 +64,14 @@ export class KafkajsPort implements SourcePort {
     })
   }
 
-  /** Connects and joins the group in the background: a join may wait for others for a minute. */
-  async start(state: SourceState): Promise<void> {
+  /** Connects, then joins the group in the background: a join may wait for others for a minute. `deadlineMs` is monotonic. */
+  async start(state: SourceState, deadlineMs: number): Promise<void> {
     const { settings } = this.#deps
     this.#state = state
     this.#listen(state)
     await this.#consumer.connect()
     await this.#consumer.subscribe({ topics: [settings.topic], fromBeginning: true })
-    await this.#prepareGroup()
+    await this.#prepareGroup(deadlineMs)
     this.#consumer
       .run({
         autoCommit: false,
@@ -165,10 +165,9 @@ export class KafkajsPort implements SourcePort {
    * Waits for the group's coordinator: on a cluster that has just started it is still loading, and kafkajs would give up. Then
    * removes earlier lives of this process, where its name says that they are.
    */
-  async #prepareGroup(): Promise<void> {
+  async #prepareGroup(deadlineMs: number): Promise<void> {
     const { settings, clientId, clock, logger } = this.#deps
     const group = this.#requireGroup()
-    const deadlineMs = clock.monotonicMs() + settings.startTimeoutMs
     for (;;) {
       try {
         const members = await group.members()

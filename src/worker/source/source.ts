@@ -63,8 +63,14 @@ export class Source {
   async start(): Promise<void> {
     const { clock, brokers } = this.#deps
     const { topic, startTimeoutMs } = this.#settings
+    const deadlineMs = clock.monotonicMs() + startTimeoutMs
     await checkTopic({ kafka: this.#kafka, topic, brokers, clock, timeoutMs: startTimeoutMs })
-    await this.#port.start(this.#state)
+    try {
+      await this.#port.start(this.#state, deadlineMs)
+    } catch (error) {
+      await this.#port.stop()
+      throw error
+    }
     this.#scheduleTick()
   }
 

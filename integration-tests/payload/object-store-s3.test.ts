@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test'
 import { PutBucketLifecycleConfigurationCommand, S3Client } from '@aws-sdk/client-s3'
 import { isSiderealError } from '../../src/model/errors.ts'
 import { type ObjectStoreOptions, openObjectStore } from '../../src/storage/object-store.ts'
-import { hasCode, testObjectStoreContract } from '../../src/storage/object-store-contract.ts'
+import { hasCode, testObjectStoreContract } from '../../src/storage/object-store-contract.testing.ts'
 import { type S3ForTests, startS3 } from './s3-for-tests.ts'
 
 let s3: S3ForTests

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { openObjectStore } from './object-store.ts'
-import { hasCode, testObjectStoreContract } from './object-store-contract.ts'
+import { hasCode, testObjectStoreContract } from './object-store-contract.testing.ts'
 
 let root = ''
 before(async () => {

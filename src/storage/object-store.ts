@@ -28,7 +28,7 @@ export interface PutOptions {
 }
 
 /**
- * A place for objects that are written once. Both implementations run one contract suite (`object-store-contract.ts`).
+ * A place for objects that are written once. Both implementations run one contract suite (`object-store-contract.testing.ts`).
  *
  * - Keys are relative to the URL's prefix: parts joined by `/`, 1 to 900 bytes of UTF-8, no part empty, `.` or `..`.
  * - Every method rejects with a `SiderealError`: `SIDEREAL_OBJECT_STORE_UNAVAILABLE` (retryable: no answer, overload, disk full),

@@ -9,7 +9,7 @@ import { type Clock, systemClock } from '../model/clock.ts'
 import { SiderealError } from '../model/errors.ts'
 import { PayloadReference } from '../model/payload-reference.ts'
 import { type ObjectStore, openObjectStore, type PutOptions } from './object-store.ts'
-import { hasCode } from './object-store-contract.ts'
+import { hasCode } from './object-store-contract.testing.ts'
 import { PayloadPacker, type PayloadPackerOptions, readPayload } from './payload-pack.ts'
 import { readPackIndex } from './payload-pack-format.ts'
 

@@ -1,0 +1,102 @@
+import type { KeyValue } from '../../model/any-value.ts'
+import type { Fragment, FragmentRecord } from '../../model/fragment.ts'
+import type { SpanBatch } from '../../model/span.ts'
+import { nodeLogSpans } from './node-log-spans.ts'
+import type { ProtoWriter } from './proto-writer.ts'
+import { type SpanGroup, writeResourceSpans } from './span-encoder.ts'
+
+/** Part of a record (mostly all of it) as one encoded `ResourceSpans`. */
+export interface RequestPart {
+  readonly record: FragmentRecord
+  readonly bytes: Buffer
+  readonly spanCount: number
+}
+
+/** One `ExportTraceServiceRequest`: its encoded parts one behind the other. */
+export interface ExportRequest {
+  readonly parts: readonly RequestPart[]
+  readonly byteLength: number
+  readonly spanCount: number
+}
+
+export interface RequestLimits {
+  readonly maxBytes: number
+  readonly maxSpans: number
+}
+
+/**
+ * Encodes the records of fragments into requests within the limits, as they are asked for. A record over a limit is split by spans;
+ * one span over `maxBytes` is a request of its own, which a receiver may refuse.
+ */
+export function* exportRequests(
+  fragments: readonly Fragment[],
+  writer: ProtoWriter,
+  limits: RequestLimits,
+): Generator<ExportRequest> {
+  let parts: RequestPart[] = []
+  let byteLength = 0
+  let spanCount = 0
+  for (const fragment of fragments) {
+    for (const record of fragment.records) {
+      for (const part of encodeRecord(record, writer, limits)) {
+        const isFull =
+          byteLength + part.bytes.length > limits.maxBytes || spanCount + part.spanCount > limits.maxSpans
+        if (isFull && parts.length > 0) {
+          yield { parts, byteLength, spanCount }
+          parts = []
+          byteLength = 0
+          spanCount = 0
+        }
+        parts.push(part)
+        byteLength += part.bytes.length
+        spanCount += part.spanCount
+      }
+    }
+  }
+  if (parts.length > 0) yield { parts, byteLength, spanCount }
+}
+
+/** The request of these parts alone. */
+export function requestOf(parts: readonly RequestPart[]): ExportRequest {
+  return {
+    parts,
+    byteLength: parts.reduce((sum, part) => sum + part.bytes.length, 0),
+    spanCount: parts.reduce((sum, part) => sum + part.spanCount, 0),
+  }
+}
+
+function encodeRecord(record: FragmentRecord, writer: ProtoWriter, limits: RequestLimits): RequestPart[] {
+  const model = record.decode()
+  const group = 'spans' in model ? { ...model, identity: identityOf(model) } : nodeLogSpans(model)
+  return encodeSpans(record, group, 0, group.spans.length, writer, limits)
+}
+
+/** What the record says of all its spans, so that a tracing backend finds them by SID. Empty means unknown. */
+function identityOf(batch: SpanBatch): KeyValue[] {
+  const { sid, appId, uid, chatId } = batch
+  return Object.entries({ chat_id: chatId, uid, app_id: appId, sid }).flatMap(([key, value]) =>
+    value === '' ? [] : [{ key, value }],
+  )
+}
+
+function encodeSpans(
+  record: FragmentRecord,
+  group: SpanGroup,
+  start: number,
+  end: number,
+  writer: ProtoWriter,
+  limits: RequestLimits,
+): RequestPart[] {
+  const spanCount = end - start
+  if (spanCount === 0) return []
+  if (spanCount <= limits.maxSpans) {
+    writeResourceSpans(writer, group, start, end)
+    const bytes = writer.take()
+    if (bytes.length <= limits.maxBytes || spanCount === 1) return [{ record, bytes, spanCount }]
+  }
+  const middle = start + Math.ceil(spanCount / 2)
+  return [
+    ...encodeSpans(record, group, start, middle, writer, limits),
+    ...encodeSpans(record, group, middle, end, writer, limits),
+  ]
+}

@@ -1,0 +1,160 @@
+import { SiderealError } from '../../model/errors.ts'
+import type { Fragment, FragmentRecord } from '../../model/fragment.ts'
+import type { RefusedRecord, Sink, WriteResult } from '../../model/sink.ts'
+import { type ExportRequest, exportRequests, type RequestPart, requestOf } from './export-requests.ts'
+import { type GrpcTransportOptions, type OtlpTransport, openGrpcTransport } from './grpc-transport.ts'
+import { readFailure } from './otlp-errors.ts'
+import { ProtoWriter } from './proto-writer.ts'
+
+/** What the sink tells about its work; each call is cheap and must not throw. */
+export interface OtlpSinkObserver {
+  /** The receiver acknowledged a request. */
+  exported?(spans: number, bytes: number): void
+  /** The receiver acknowledged a request and said that it rejected spans of it ("partial success"): they are lost there. */
+  rejected?(spans: number, message: string): void
+}
+
+export interface OtlpSinkOptions
+  extends Pick<GrpcTransportOptions, 'url' | 'headers' | 'tls' | 'compression'> {
+  /** Name of the destination in logs and metrics. Default `otlp`. */
+  readonly name?: string | undefined
+  /** Time for one call. Default 10 s, as OpenTelemetry has it. */
+  readonly timeoutMs?: number | undefined
+  /** Receivers take 4 MiB by default; this stays below. Default 3.5 MiB. */
+  readonly maxRequestBytes?: number | undefined
+  /** Default 1,000. */
+  readonly maxRequestSpans?: number | undefined
+  /** Requests on their way at a time, over all writes. Default 4. */
+  readonly concurrency?: number | undefined
+  readonly observer?: OtlpSinkObserver | undefined
+}
+
+/**
+ * Re-exports fragments over OTLP gRPC: spans as they came, NodeTraceLogs as spans (`node-log-spans.ts`), payloads as their previews with
+ * references beside them (`payload-attributes.ts`).
+ *
+ * OTLP has no deduplication: a write that is repeated sends spans again, with equal ids. Delivery is at least once. A receiver that refuses a request
+ * for its content is asked again with parts of it, until the refused records are found. What it rejects by partial success is counted, not sent again.
+ */
+export class OtlpSink implements Sink {
+  readonly name: string
+  readonly #options: OtlpSinkOptions
+  readonly #transport: OtlpTransport
+  readonly #writer = new ProtoWriter()
+  readonly #concurrency: number
+  #inFlight = 0
+  #waiting: (() => void)[] = []
+
+  constructor(options: OtlpSinkOptions) {
+    this.name = options.name ?? 'otlp'
+    this.#options = options
+    this.#concurrency = options.concurrency ?? 4
+    this.#transport = openGrpcTransport({
+      url: options.url,
+      headers: options.headers,
+      tls: options.tls,
+      compression: options.compression,
+      timeoutMs: options.timeoutMs ?? 10_000,
+      onPartialSuccess: (spans, message) => options.observer?.rejected?.(spans, message.slice(0, 300)),
+    })
+  }
+
+  /** Sends an empty request: it shows a wrong address, port, protocol or token before the first span. */
+  async start(): Promise<void> {
+    try {
+      await this.#transport.export(requestOf([]))
+    } catch (error) {
+      const failure = readFailure(error, this.#options.url)
+      if (failure.kind === 'state') throw failure.error
+    }
+  }
+
+  async write(fragments: readonly Fragment[], signal: AbortSignal): Promise<WriteResult> {
+    const attempt: Attempt = { signal, refused: new Map(), failure: undefined }
+    const limits = {
+      maxBytes: this.#options.maxRequestBytes ?? 3.5 * 1024 * 1024,
+      maxSpans: this.#options.maxRequestSpans ?? 1_000,
+    }
+    const sending: Promise<void>[] = []
+    for (const request of exportRequests(fragments, this.#writer, limits)) {
+      await this.#slot()
+      if (attempt.failure !== undefined || signal.aborted) {
+        this.#freeSlot()
+        break
+      }
+      sending.push(this.#send(request, attempt).finally(() => this.#freeSlot()))
+      // A request takes tens of milliseconds to encode: others get their turn between two.
+      await new Promise(setImmediate)
+    }
+    await untilAborted(Promise.all(sending), signal)
+    if (signal.aborted) throw abortedError(signal)
+    if (attempt.failure !== undefined) throw attempt.failure
+    return { refused: [...attempt.refused.values()] }
+  }
+
+  async close(): Promise<void> {
+    await this.#transport.close()
+  }
+
+  /** Never rejects: what goes wrong is kept in the attempt. */
+  async #send(request: ExportRequest, attempt: Attempt): Promise<void> {
+    if (attempt.failure !== undefined || attempt.signal.aborted) return
+    try {
+      await this.#transport.export(request)
+      this.#options.observer?.exported?.(request.spanCount, request.byteLength)
+    } catch (error) {
+      const failure = readFailure(error, this.#options.url)
+      if (failure.kind === 'state') attempt.failure ??= failure.error
+      else await this.#findRefused(request.parts, failure.reason, attempt)
+    }
+  }
+
+  /** Halves a refused request until a record stands alone. */
+  async #findRefused(parts: readonly RequestPart[], reason: string, attempt: Attempt): Promise<void> {
+    const records = [...new Set(parts.map((part) => part.record))]
+    const [first] = records
+    if (records.length === 1 && first !== undefined) {
+      attempt.refused.set(first, { record: first, reason })
+      return
+    }
+    const half = new Set(records.slice(0, Math.ceil(records.length / 2)))
+    await this.#send(requestOf(parts.filter((part) => half.has(part.record))), attempt)
+    await this.#send(requestOf(parts.filter((part) => !half.has(part.record))), attempt)
+  }
+
+  async #slot(): Promise<void> {
+    if (this.#inFlight >= this.#concurrency) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    else this.#inFlight += 1
+  }
+
+  #freeSlot(): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#inFlight -= 1
+    else next()
+  }
+}
+
+interface Attempt {
+  readonly signal: AbortSignal
+  readonly refused: Map<FragmentRecord, RefusedRecord>
+  failure: SiderealError | undefined
+}
+
+/** Resolves when the work is done, or the signal aborts. */
+async function untilAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  let onAbort: () => void = () => undefined
+  const aborted = new Promise<void>((resolve) => {
+    onAbort = resolve
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', onAbort, { once: true })
+  })
+  await Promise.race([work, aborted])
+  signal.removeEventListener('abort', onAbort)
+}
+
+function abortedError(signal: AbortSignal): SiderealError {
+  return new SiderealError('SIDEREAL_OTLP_FAILED', 'The export was aborted.', {
+    cause: signal.reason,
+    retryable: true,
+  })
+}

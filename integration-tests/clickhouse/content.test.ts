@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { test } from 'node:test'
 import { PayloadReference } from '../../src/model/payload-reference.ts'
 import type { Span } from '../../src/model/span.ts'
+import { ClickHouseSink } from '../../src/sinks/clickhouse/sink.ts'
 import {
   TEST_START_NS,
   testBatch,
@@ -10,11 +11,13 @@ import {
   testLog,
   testNode,
   testRecord,
+  testRecordType,
   testSpan,
   testSpanId,
 } from '../../src/sinks/fragments.testing.ts'
+import { openClickHouse } from '../../src/storage/clickhouse/client.ts'
 import { useServers } from '../support/servers.ts'
-import { freshTables } from './clickhouse-for-tests.ts'
+import { clickhouseOptions, freshTables } from './clickhouse-for-tests.ts'
 
 const servers = await useServers('clickhouse')
 const { client, sink } = await freshTables(servers)
@@ -288,4 +291,23 @@ test('a payload stands as its preview, with its reference under its path', async
     llm_output: 'beginning',
     payload_refs: { llm_output: text, 'logs.1': text },
   })
+})
+
+test('compressed inserts bring the same rows', async () => {
+  const compressed = new ClickHouseSink({
+    client: openClickHouse({ ...clickhouseOptions(servers, client.database), compressInserts: true }),
+    recordTypes: testRecordType,
+  })
+  const sid = `compressed-${randomUUID()}`
+  const spans = Array.from({ length: 3000 }, (_, n) => testSpan({ spanId: testSpanId(n), name: `name ${n}` }))
+  try {
+    await compressed.write([testFragment([testRecord(testBatch({ sid, spans }))])], signal)
+  } finally {
+    await compressed.close()
+  }
+  const rows = await client.query(
+    'SELECT count() AS spans, uniqExact(name) AS names FROM spans_exact WHERE sid = {sid:String}',
+    { sid },
+  )
+  assert.deepEqual(rows, [{ spans: '3000', names: '3000' }])
 })

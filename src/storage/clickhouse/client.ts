@@ -17,6 +17,8 @@ export interface ClickHouseOptions {
   password?: string | undefined
   /** Time that one request may take. */
   requestTimeoutMs: number
+  /** Compress what is inserted (zstd, level 1). Default: only for a server on another machine. */
+  compressInserts?: boolean
 }
 
 export type QueryParameters = Readonly<Record<string, unknown>>
@@ -50,6 +52,7 @@ export class ClickHouse {
     this.#options = options
     this.url = withoutCredentials(options.url)
     this.database = options.database
+    const isCompressed = options.compressInserts ?? !isLoopback(options.url)
     this.#client = createClient({
       url: options.url,
       database: options.database,
@@ -60,10 +63,7 @@ export class ClickHouse {
       log: { level: ClickHouseLogLevel.OFF },
       request_timeout: options.requestTimeoutMs,
       max_open_connections: 16,
-      compression: {
-        request: isLoopback(options.url) ? false : { codec: 'zstd', level: 1 },
-        response: false,
-      },
+      compression: { request: isCompressed ? { codec: 'zstd', level: 1 } : false, response: false },
     })
   }
 
@@ -126,9 +126,9 @@ export class ClickHouse {
     return new ClickHouse({ ...this.#options, database })
   }
 
-  /** Rejects when the server does not answer or does not take the credentials. */
-  async ping(): Promise<void> {
-    const result = await this.#client.ping({ select: true })
+  /** Rejects when the server does not answer in `timeoutMs` or does not take the credentials. */
+  async ping(timeoutMs = 10_000): Promise<void> {
+    const result = await this.#client.ping({ select: true, abort_signal: AbortSignal.timeout(timeoutMs) })
     if (!result.success) throw toClickHouseError(result.error, 'a ping', this.url)
   }
 

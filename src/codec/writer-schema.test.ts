@@ -233,3 +233,23 @@ test('huge counts, negative lengths and integers of more than 64 bits are refuse
   inspect([0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00])
   inspect([0x01])
 })
+
+test('an integer of ten bytes is read to its last bit, and one of more than 64 bits is refused', () => {
+  const schema = rewrite(spanBatch, (record, fields) =>
+    record === 'SpanBatch'
+      ? [...fields, { name: 'extra', type: { type: 'long', logicalType: 'timestamp-nanos' } }]
+      : fields,
+  )
+  const type = compile(schema)
+  const start = avscType(spanBatch).toBuffer(
+    batchToAvsc(fc.sample(anySpanBatch, { numRuns: 1, seed: 1 })[0]!),
+  )
+  const inspect = (last: number) => {
+    const bytes = Buffer.concat([start, Buffer.alloc(9, 0xff), Buffer.from([last])])
+    type.inspect(bytes, 0, bytes.length, header)
+  }
+  inspect(1)
+  for (const last of [2, 3, 0x7f, 0x80]) {
+    assert.throws(() => inspect(last), { code: 'SIDEREAL_RECORD_INVALID' })
+  }
+})

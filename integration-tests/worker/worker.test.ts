@@ -12,6 +12,7 @@ import { silentLogger } from '../../src/telemetry/logger.ts'
 import { readTopic } from '../kafka/kafka-for-tests.ts'
 import { freshDatabase, freshName, freshObjectStore, freshTopic } from '../support/fresh.ts'
 import { useServers } from '../support/servers.ts'
+import { TcpProxy } from './tcp-proxy.ts'
 import { CliProcess, metric, until } from './worker-for-tests.ts'
 
 const servers = await useServers()
@@ -220,6 +221,68 @@ describe('a worker on real servers', () => {
     )
     const { code, stderr } = await second.kill('SIGTERM')
     assert.equal(code, 0, stderr)
+  })
+
+  test('while ClickHouse is away the worker says so, reads on within its memory, and loses nothing', async () => {
+    const proxy = new TcpProxy(servers.clickhouseUrl)
+    const throughProxy = { ...env, SIDEREAL_CLICKHOUSE_URL: await proxy.start() }
+    const worker = new CliProcess(['worker'], throughProxy)
+    try {
+      const base = await worker.metricsUrl()
+      const sids = await sendTraces(50)
+      await until('the first spans are in the table', async () => (await spansOf(sids)) === 150)
+      proxy.set('refusing')
+      sids.push(...(await sendTraces(300)))
+      await until('batches wait', async () => (await metric(base, 'sidereal_undelivered_bytes')) > 0)
+      const isFailing = 'sidereal_sink_errors_total{sink="clickhouse",code="SIDEREAL_CLICKHOUSE_UNAVAILABLE"}'
+      await until('attempts fail', async () => (await metric(base, isFailing)) >= 3)
+      assert.equal(await spansOf(sids), 150)
+      assert.equal((await fetch(`${base}/healthz`)).status, 200, 'an outage is no reason for a restart')
+      proxy.set('open')
+      await until('all spans are in the table', async () => (await spansOf(sids)) === 350 * 3)
+      await until(
+        'everything is settled',
+        async () => (await metric(base, 'sidereal_undelivered_bytes')) === 0,
+      )
+
+      // A server that takes requests and never answers must not hold the end beyond the session.
+      proxy.set('hanging')
+      sids.push(...(await sendTraces(100)))
+      await until('batches wait', async () => (await metric(base, 'sidereal_batches_in_flight')) > 0)
+      const askedAt = performance.now()
+      const { code, stderr } = await worker.kill('SIGTERM')
+      assert.equal(code, 0, stderr)
+      assert.ok(performance.now() - askedAt < 20_000, `${performance.now() - askedAt} ms`)
+      assert.match(worker.stdout, /not everything was delivered in time/)
+
+      const next = new CliProcess(['worker'], env)
+      await next.metricsUrl()
+      await until('the next worker delivers the rest', async () => (await spansOf(sids)) === 450 * 3)
+      assert.equal((await next.kill('SIGTERM')).code, 0)
+    } finally {
+      await proxy.close()
+      await worker.kill('SIGKILL')
+    }
+  })
+
+  test('a second SIGTERM ends a worker at once', async () => {
+    const proxy = new TcpProxy(servers.clickhouseUrl)
+    const worker = new CliProcess(['worker'], { ...env, SIDEREAL_CLICKHOUSE_URL: await proxy.start() })
+    try {
+      const base = await worker.metricsUrl()
+      proxy.set('hanging')
+      await sendTraces(20)
+      await until('batches wait', async () => (await metric(base, 'sidereal_batches_in_flight')) > 0)
+      worker.signal('SIGTERM')
+      await until('it is stopping', () => worker.stdout.includes('"msg":"stopping"'))
+      const askedAt = performance.now()
+      const { code } = await worker.kill('SIGTERM')
+      assert.equal(code, 1)
+      assert.ok(performance.now() - askedAt < 2_000)
+    } finally {
+      await proxy.close()
+      await worker.kill('SIGKILL')
+    }
   })
 
   test('a wrong address or a missing topic is one clear line within 15 seconds, and the exit code is 1', async () => {

@@ -1,15 +1,15 @@
 import type { Clock, Timer } from '../../model/clock.ts'
 import type { DeadLetterQueue } from '../../model/dead-letter.ts'
-import { SiderealError } from '../../model/errors.ts'
 import type { Fragment } from '../../model/fragment.ts'
 import { asError, type Backoff, backoffMs, errorCode, pause } from '../../model/retry.ts'
-import type { RefusedRecord, Sink } from '../../model/sink.ts'
+import type { Sink } from '../../model/sink.ts'
 import type { WorkerCounters } from '../../telemetry/counters.ts'
 import type { SinkHealth } from '../../telemetry/health.ts'
 import { type Logger, RepeatedWarnings } from '../../telemetry/logger.ts'
 import type { DeliveryMetrics } from '../../telemetry/metrics.ts'
 import { type BestEffortLimits, BestEffortSink } from './best-effort-sink.ts'
 import { type Delivery, SharedDelivery } from './delivery.ts'
+import { storeRefused } from './refused-records.ts'
 import { RequiredSink } from './required-sink.ts'
 
 /** The step between assembly and the sinks: payloads go to object storage, records come back changed. */
@@ -243,7 +243,10 @@ export class Deliverer {
       const results = await Promise.all(this.#required.map((sink) => sink.write(wanted, signal)))
       if (!results.includes(null)) {
         const refused = results.flatMap((result) => result ?? [])
-        if (refused.length > 0) await this.#storeRefused(alive, refused)
+        if (refused.length > 0) {
+          const deliveries = alive.map(({ delivery }) => delivery)
+          await storeRefused(deliveries, refused, this.#options.deadLetters, signal)
+        }
         if (!signal.aborted) for (const shared of alive) this.#settle(shared)
         this.#options.counters.batches += 1
       }
@@ -271,59 +274,6 @@ export class Deliverer {
       }
     }
     return null
-  }
-
-  /** Dead letters for what a sink refused, each record once; resolves when the dead-letter topic has them all. */
-  async #storeRefused(alive: readonly SharedDelivery[], refused: readonly RefusedRecord[]): Promise<void> {
-    const byPlace = new Map(refused.map((one) => [`${one.record.partition}/${one.record.offset}`, one]))
-    const owners = new Map<string, SharedDelivery>()
-    for (const shared of alive) {
-      for (const { partition, offset } of shared.delivery.fragment.records) {
-        const place = `${partition}/${offset}`
-        if (byPlace.has(place)) owners.set(place, shared)
-      }
-    }
-    await Promise.all(
-      [...byPlace].map(([place, one]) => {
-        const owner = owners.get(place)
-        return owner === undefined ? Promise.resolve() : this.#storeOneRefused(owner.delivery, one)
-      }),
-    )
-  }
-
-  #storeOneRefused(delivery: Delivery, { record, reason }: RefusedRecord): Promise<void> {
-    const { deadLetters } = this.#options
-    const signal = this.#closing.signal
-    const original = delivery.original(record.offset)
-    if (original === undefined || !delivery.task.isAlive) return Promise.resolve()
-    return new Promise((resolve) => {
-      signal.addEventListener('abort', () => resolve(), { once: true })
-      const offer = (): void => {
-        // A lost partition's letter may be dropped by the queue without a call: its new owner writes it.
-        if (signal.aborted || !delivery.task.isAlive) {
-          resolve()
-          return
-        }
-        const isTaken = deadLetters.offer({
-          topic: record.topic,
-          partition: record.partition,
-          offset: record.offset,
-          appendTimeMs: record.receivedAtMs,
-          ...original,
-          reason: 'refused',
-          stage: 'TASK_PUT',
-          schemaId: record.schemaId,
-          error: new SiderealError('SIDEREAL_ROW_REFUSED', reason),
-          isWanted: () => {
-            if (!delivery.task.isAlive) resolve()
-            return delivery.task.isAlive
-          },
-          onStored: resolve,
-        })
-        if (!isTaken) deadLetters.whenRoom(offer)
-      }
-      offer()
-    })
   }
 
   #settle({ delivery }: SharedDelivery): void {

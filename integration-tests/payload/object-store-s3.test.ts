@@ -1,35 +1,33 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
-import { after, before, test } from 'node:test'
+import { test } from 'node:test'
 import { PutBucketLifecycleConfigurationCommand, S3Client } from '@aws-sdk/client-s3'
 import { isSiderealError } from '../../src/model/errors.ts'
 import { type ObjectStoreOptions, openObjectStore } from '../../src/storage/object-store.ts'
 import { hasCode, testObjectStoreContract } from '../../src/storage/object-store-contract.testing.ts'
-import { type S3ForTests, startS3 } from './s3-for-tests.ts'
+import { useServers } from '../support/servers.ts'
+import { freshBucket, s3Options } from './s3-for-tests.ts'
 
-let s3: S3ForTests
-before(async () => {
-  s3 = await startS3()
-})
-after(() => s3.close())
+const servers = await useServers('seaweedfs')
+const { credentials, endpoint } = s3Options(servers)
 
 const options = (changes: ObjectStoreOptions = {}): ObjectStoreOptions => ({
-  endpoint: s3.endpoint,
-  credentials: s3.credentials,
+  endpoint,
+  credentials,
   ...changes,
 })
 
 testObjectStoreContract('S3', {
   open: async () => {
-    const store = openObjectStore(`s3://${s3.bucket()}/some/prefix`, options())
+    const store = openObjectStore(`s3://${freshBucket()}/some/prefix`, options())
     await store.ensureBucket()
     return store
   },
-  openWithoutBucket: async () => openObjectStore(`s3://${s3.bucket()}`, options()),
+  openWithoutBucket: async () => openObjectStore(`s3://${freshBucket()}`, options()),
 })
 
 test('two prefixes of one bucket do not see one another', async () => {
-  const bucket = s3.bucket()
+  const bucket = freshBucket()
   const one = openObjectStore(`s3://${bucket}/one`, options())
   const two = openObjectStore(`s3://${bucket}/two/`, options())
   await one.ensureBucket()
@@ -40,13 +38,13 @@ test('two prefixes of one bucket do not see one another', async () => {
 })
 
 test('wrong credentials are refused at once, and the message says what to check, without the secret', async () => {
-  const bucket = s3.bucket()
+  const bucket = freshBucket()
   await openObjectStore(`s3://${bucket}`, options()).ensureBucket()
-  for (const credentials of [
+  for (const wrong of [
     { accessKeyId: 'nobody', secretAccessKey: 'hidden-value' },
-    { accessKeyId: s3.credentials.accessKeyId, secretAccessKey: 'hidden-value' },
+    { accessKeyId: credentials.accessKeyId, secretAccessKey: 'hidden-value' },
   ]) {
-    const store = openObjectStore(`s3://${bucket}`, options({ credentials }))
+    const store = openObjectStore(`s3://${bucket}`, options({ credentials: wrong }))
     await assert.rejects(store.probe(), (error) => {
       hasCode('SIDEREAL_OBJECT_STORE_REFUSED', false)(error)
       assert.ok(isSiderealError(error) && /AWS_SECRET_ACCESS_KEY|s3:PutObject/.test(error.message))
@@ -70,8 +68,8 @@ test('an endpoint that takes the call and never answers: unavailable, retryable'
   try {
     const address = server.address()
     assert.ok(address !== null && typeof address === 'object')
-    const endpoint = `http://127.0.0.1:${address.port}`
-    const store = openObjectStore('s3://bucket', options({ endpoint, requestTimeoutMs: 500 }))
+    const silent = `http://127.0.0.1:${address.port}`
+    const store = openObjectStore('s3://bucket', options({ endpoint: silent, requestTimeoutMs: 500 }))
     await assert.rejects(store.probe(), hasCode('SIDEREAL_OBJECT_STORE_UNAVAILABLE', true))
     await store.close()
   } finally {
@@ -80,7 +78,7 @@ test('an endpoint that takes the call and never answers: unavailable, retryable'
 })
 
 test('a pre-signed URL gives a range of the object to anybody', async () => {
-  const store = openObjectStore(`s3://${s3.bucket()}/p`, options())
+  const store = openObjectStore(`s3://${freshBucket()}/p`, options())
   await store.ensureBucket()
   await store.put('a/b c', Buffer.from('0123456789'))
   const url = await store.presign('a/b c', 60)
@@ -91,13 +89,13 @@ test('a pre-signed URL gives a range of the object to anybody', async () => {
 })
 
 test('the lifecycle of the bucket is told in days', async () => {
-  const bucket = s3.bucket()
+  const bucket = freshBucket()
   const store = openObjectStore(`s3://${bucket}/x`, options())
   await store.ensureBucket()
   assert.equal(await store.lifecycleDays(), Number.POSITIVE_INFINITY)
   const client = new S3Client({
-    endpoint: s3.endpoint,
-    credentials: s3.credentials,
+    endpoint,
+    credentials,
     region: 'us-east-1',
     forcePathStyle: true,
   })

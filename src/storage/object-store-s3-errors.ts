@@ -69,7 +69,8 @@ export function toStoreError(
   if (isS3Error(error, 'AccessDenied') || status === 401 || status === 403) {
     return refused('Allow s3:GetObject and s3:PutObject on this bucket and prefix for these credentials.')
   }
-  const passes = status === undefined || status >= 500 || status === 408 || status === 429
+  // 409: another writer of the same key is at it.
+  const passes = status === undefined || status >= 500 || [408, 409, 429].includes(status)
   if (!passes) return refused('Check SIDEREAL_OBJECT_STORE and SIDEREAL_S3_ENDPOINT.')
   const reason = signal.aborted && signal.reason instanceof Error ? signal.reason.message : nameOf(error)
   return new SiderealError(

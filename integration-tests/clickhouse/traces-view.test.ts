@@ -305,6 +305,50 @@ test('records that the server refuses are not in the facts of their fragment', a
   )
 })
 
+test('a log of which a node is refused is refused as a whole, and counts nowhere', async () => {
+  await client.command("ALTER TABLE node_logs ADD CONSTRAINT no_bad CHECK node_name != 'bad'")
+  const sid = `refused-node-${randomUUID()}`
+  const records = [
+    testRecord(testBatch({ sid })),
+    testRecord(testLog({ sid, trace: [testNode(), testNode({ nodeName: 'bad' })] }), { offset: 1 }),
+  ]
+  const { refused } = await sink.write(
+    [testFragment(records), testFragment(requestRecords(`x${sid}`))],
+    signal,
+  )
+  await client.command('ALTER TABLE node_logs DROP CONSTRAINT no_bad')
+  assert.deepEqual(
+    refused.map(({ record }) => record),
+    [records[1]],
+  )
+  const trace = await readTrace(sid)
+  assert.deepEqual([trace.span_count, trace.node_count, trace.log_count], ['1', '0', '0'])
+  assert.equal((await readTrace(`x${sid}`)).node_count, '3')
+  // A log that was put right is taken.
+  await write(testFragment([testRecord(testLog({ sid }), { offset: 2 })], 'late'))
+  assert.equal((await readTrace(sid)).node_count, '1')
+})
+
+test('a fragment whose own row is refused has all its records refused, and no other', async () => {
+  await client.command("ALTER TABLE trace_fragments ADD CONSTRAINT no_bad CHECK root_name != 'bad'")
+  const fragments = Array.from({ length: 5 }, (_, n) => {
+    const batch = testBatch({
+      sid: `row-${n}-${randomUUID()}`,
+      spans: [testSpan({ name: n === 3 ? 'bad' : 'good' })],
+    })
+    return testFragment([testRecord(batch, { offset: n })])
+  })
+  const { refused } = await sink.write(fragments, signal)
+  await client.command('ALTER TABLE trace_fragments DROP CONSTRAINT no_bad')
+  assert.deepEqual(
+    refused.map(({ record }) => record.offset),
+    [3],
+  )
+  for (const [n, { sid }] of fragments.entries()) {
+    assert.equal((await loadTrace(client, sid)).trace === undefined, n === 3)
+  }
+})
+
 function isoTime(ms: number): string {
   return new Date(ms).toISOString().replace('T', ' ').replace('Z', '')
 }

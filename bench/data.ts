@@ -48,7 +48,13 @@ export function benchTrace(index: number, seed: number, startNs: bigint): SpanBa
           {
             timeNs: start + 500_000n,
             name: 'INFO',
-            attributes: [{ key: 'INFO LOG', value: 'node finished, output passed on to the next node' }],
+            attributes: [
+              {
+                key: 'INFO LOG',
+                value:
+                  'node finished in time; its output, three documents, was passed on to the next node of the workflow',
+              },
+            ],
             droppedAttributesCount: 0,
           },
         ],
@@ -97,7 +103,7 @@ function spanAttributes(random: SeededRandom, sid: string, position: number): Ke
   return keyValues([
     ['sid', sid],
     ['http.request.method', 'POST'],
-    ['http.route', '/workflow/v1/chat/completions'],
+    ['url.full', 'http://workflow.prod.svc.cluster.local:7880/workflow/v1/chat/completions'],
     ['http.response.status_code', random.chance(0.01) ? 503n : 200n],
     ['node.type', random.pick(NODE_TYPES)],
     ['node.id', `node-${position}:${Math.floor(random.next() * 64)}`],

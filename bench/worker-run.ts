@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { waitUntilCommitted } from '../src/audit/committed.ts'
 import { createKafka } from '../src/kafka/client.ts'
 import { createLogger } from '../src/telemetry/logger.ts'
 import { processUsage } from './process-usage.ts'
@@ -35,19 +36,17 @@ export async function measureWorker(run: WorkerRun): Promise<Measured> {
   const profileArgs = run.isProfiled ? ['--cpu-prof', `--cpu-prof-dir=${LOG_FOLDER}`] : []
   const worker = startWorker(run.env, log, profileArgs)
   const exited = once(worker, 'exit')
-  const offsets = await openOffsets(run)
-  let peakOpenTraces = 0
+  const polling = new AbortController()
+  const peakOpenTraces = pollOpenTraces(logFile, polling.signal)
   try {
-    for (;;) {
-      if (worker.exitCode !== null)
+    await Promise.race([
+      settled(run),
+      exited.then(() => {
         throw new Error(`the worker ended: ${readFileSync(logFile, 'utf8').slice(-2000)}`)
-      if (performance.now() - startedAt > DEADLINE_MS)
-        throw new Error(`the worker was not done in time; its log is ${logFile}`)
-      peakOpenTraces = Math.max(peakOpenTraces, await openTraces(logFile))
-      if (await offsets.isCommitted()) break
-      await sleep(POLL_MS)
-    }
+      }),
+    ])
     const seconds = (performance.now() - startedAt) / 1000
+    polling.abort()
     const usage = processUsage(worker.pid!)
     const clickhouseCpu = processUsage(run.clickhousePid).cpuSeconds - clickhouseBefore
     const rows = Number(await queryClickHouse(run, `SELECT count() FROM ${run.database}.spans_exact`))
@@ -60,34 +59,29 @@ export async function measureWorker(run: WorkerRun): Promise<Measured> {
       cpuMicrosPerSpan: (usage.cpuSeconds * 1e6) / run.spans,
       peakRssMb: usage.peakRssMb,
       spansPerSecond: run.spans / seconds,
-      peakOpenTraces,
+      peakOpenTraces: await peakOpenTraces,
       clickhouseCpuMicrosPerSpan: (clickhouseCpu * 1e6) / run.spans,
       diskBytesPerSpan: Number(disk) / run.spans,
       seconds,
     }
   } finally {
-    await offsets.close()
+    polling.abort()
     worker.kill('SIGTERM')
     await exited
     closeSync(log)
   }
 }
 
-async function openOffsets(run: WorkerRun) {
+/** Resolves when the committed offsets are the end offsets. */
+async function settled(run: WorkerRun): Promise<void> {
   const brokers = (run.env['SIDEREAL_KAFKA_BROKERS'] ?? '').split(',')
-  const logger = createLogger({ level: 'error', base: { role: 'bench' } })
+  const logger = createLogger({ level: 'silent' })
   const admin = createKafka({ brokers }, { clientId: 'bench-offsets', logger }).admin()
   await admin.connect()
-  const ends = await admin.fetchTopicOffsets(run.topic)
-  return {
-    async isCommitted(): Promise<boolean> {
-      const [topic] = await admin.fetchOffsets({ groupId: run.group, topics: [run.topic] })
-      const committed = new Map(topic?.partitions.map((one) => [one.partition, Number(one.offset)]))
-      return ends.every(
-        (end) => Number(end.high) === 0 || (committed.get(end.partition) ?? -1) >= Number(end.high),
-      )
-    },
-    close: () => admin.disconnect(),
+  try {
+    await waitUntilCommitted({ admin, topic: run.topic, group: run.group, timeoutMs: DEADLINE_MS })
+  } finally {
+    await admin.disconnect()
   }
 }
 
@@ -98,11 +92,17 @@ async function queryClickHouse(run: WorkerRun, sql: string): Promise<string> {
   return text.trim()
 }
 
-/** 0 until the worker's log says where its metrics are. */
-async function openTraces(logFile: string): Promise<number> {
-  const address = /"metricsUrl":"([^"]+)"/.exec(readFileSync(logFile, 'utf8'))?.[1]
-  if (address === undefined) return 0
-  const response = await fetch(address)
-  const value = /^sidereal_open_traces (\S+)$/m.exec(await response.text())?.[1]
-  return value === undefined ? 0 : Number(value)
+/** The highest number of open traces that the worker's metrics said, until the signal. */
+async function pollOpenTraces(logFile: string, signal: AbortSignal): Promise<number> {
+  let peak = 0
+  while (!signal.aborted) {
+    const address = /"metricsUrl":"([^"]+)"/.exec(readFileSync(logFile, 'utf8'))?.[1]
+    if (address !== undefined) {
+      const response = await fetch(address)
+      const value = /^sidereal_open_traces (\S+)$/m.exec(await response.text())?.[1]
+      peak = Math.max(peak, Number(value ?? 0))
+    }
+    await sleep(POLL_MS)
+  }
+  return peak
 }

@@ -32,13 +32,14 @@ export async function waitUntilCommitted(options: WaitOptions): Promise<void> {
   const deadline = performance.now() + timeoutMs
   const total = ends.reduce((sum, { low, high }) => sum + Number(high) - Number(low), 0)
   for (;;) {
-    const committed = new Map<number, number>()
-    for (const { partitions } of await admin.fetchOffsets({ groupId: group, topics: [topic] })) {
-      for (const { partition, offset } of partitions) committed.set(partition, Number(offset))
+    const committed = await committedOffsets(admin, group, topic)
+    if (committed === undefined && performance.now() < deadline) {
+      await sleep(POLL_MS)
+      continue
     }
     const open = ends.flatMap(({ partition, low, high }): OpenPartition[] => {
       // Nothing was ever committed: −1. Then everything that is still in the log is open.
-      const position = Math.max(committed.get(partition) ?? -1, Number(low))
+      const position = Math.max(committed?.get(partition) ?? -1, Number(low))
       return position < Number(high) ? [{ partition, committed: position, end: Number(high) }] : []
     })
     options.onProgress?.(
@@ -48,6 +49,21 @@ export async function waitUntilCommitted(options: WaitOptions): Promise<void> {
     if (open.length === 0) return
     if (performance.now() >= deadline) throw stillOpen(options, open)
     await sleep(POLL_MS)
+  }
+}
+
+/** `undefined` while the group's coordinator is being found or is loading, as on a cluster that has just started. */
+async function committedOffsets(
+  admin: Admin,
+  group: string,
+  topic: string,
+): Promise<Map<number, number> | undefined> {
+  try {
+    const [found] = await admin.fetchOffsets({ groupId: group, topics: [topic] })
+    return new Map(found?.partitions.map(({ partition, offset }) => [partition, Number(offset)]))
+  } catch (error) {
+    if (error instanceof Error && 'retriable' in error && error.retriable === true) return undefined
+    throw error
   }
 }
 

@@ -68,7 +68,8 @@ async function committedOffsets(
 }
 
 function stillOpen({ topic, group, timeoutMs }: WaitOptions, open: readonly OpenPartition[]): SiderealError {
-  const names = open
+  const names = [...open]
+    .sort((a, b) => a.partition - b.partition)
     .slice(0, SHOWN_PARTITIONS)
     .map(({ partition, committed, end }) => `partition ${partition} at ${committed} of ${end}`)
   if (open.length > SHOWN_PARTITIONS) names.push(`${open.length - SHOWN_PARTITIONS} more`)

@@ -80,6 +80,10 @@ export class LedgerWriter {
     closeSync(this.#file)
   }
 
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
   #write(line: object): void {
     const bytes = Buffer.from(`${JSON.stringify(line)}\n`)
     for (let written = 0; written < bytes.length; ) written += writeSync(this.#file, bytes, written)

@@ -1,4 +1,7 @@
-import { type Admin, ConfigResourceTypes } from 'kafkajs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import kafkajs, { type Admin } from 'kafkajs'
+import { kafkaFault } from '../kafka/kafka-error.ts'
+import { SiderealError } from '../model/errors.ts'
 import type { Finding, SetupMode } from './finding.ts'
 
 export interface TopicRule {
@@ -57,9 +60,10 @@ async function createTopic(admin: Admin, rule: TopicRule, replicas: number): Pro
   if (replicas >= MAX_REPLICAS)
     configEntries.push({ name: 'min.insync.replicas', value: String(replicas - 1) })
   await admin.createTopics({
-    waitForLeaders: true,
+    waitForLeaders: false,
     topics: [{ topic, numPartitions: partitions, replicationFactor: replicas, configEntries }],
   })
+  await waitForLeaders(admin, rule)
   return {
     state: 'changed',
     subject: subjectOf(rule),
@@ -67,11 +71,36 @@ async function createTopic(admin: Admin, rule: TopicRule, replicas: number): Pro
   }
 }
 
+const LEADERS_TIMEOUT_MS = 20_000
+const POLL_MS = 100
+
+/** A new topic is not known to every broker at once, and for a moment answers that it does not exist are wrong. */
+async function waitForLeaders(admin: Admin, { topic, partitions }: TopicRule): Promise<void> {
+  const deadline = performance.now() + LEADERS_TIMEOUT_MS
+  for (;;) {
+    try {
+      const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+      const led = topics[0]?.partitions.filter(({ leader }) => leader >= 0).length ?? 0
+      if (led >= partitions) return
+    } catch (error) {
+      if (kafkaFault(error) !== 'topic') throw error
+    }
+    if (performance.now() > deadline) {
+      throw new SiderealError(
+        'SIDEREAL_TOPIC_INVALID',
+        `topic ${topic} was made, but not all of its partitions have a leader after ${LEADERS_TIMEOUT_MS / 1000} s. Check the brokers, and repeat "sidereal setup".`,
+        { retryable: true },
+      )
+    }
+    await sleep(POLL_MS)
+  }
+}
+
 async function inspectTopic(admin: Admin, rule: TopicRule, mode: SetupMode): Promise<Finding[]> {
   const { topic, partitions, maxMessageBytes } = rule
   const described = await admin.describeConfigs({
     includeSynonyms: false,
-    resources: [{ type: ConfigResourceTypes.TOPIC, name: topic }],
+    resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic }],
   })
   const settings = described.resources[0]?.configEntries ?? []
   const value = (name: string) => settings.find(({ configName }) => configName === name)?.configValue ?? ''
@@ -100,7 +129,7 @@ async function inspectTopic(admin: Admin, rule: TopicRule, mode: SetupMode): Pro
     for (const [name, text] of wanted) configEntries.push({ name, value: text })
     await admin.alterConfigs({
       validateOnly: false,
-      resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries }],
+      resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic, configEntries }],
     })
     findings.push({
       state: 'changed',

@@ -39,7 +39,6 @@ async function load(config: Config, flags: LoadFlags): Promise<void> {
   const { runLoad } = await import('../audit/load.ts')
   const { LedgerWriter } = await import('../audit/ledger.ts')
   const { startProgress } = await import('./progress.ts')
-  const producer = await openProducer(config)
   const topic = config.topics.traces
   const plan: LoadPlan = {
     seed: flags.seed,
@@ -51,15 +50,16 @@ async function load(config: Config, flags: LoadFlags): Promise<void> {
     hasLogs: flags.logs,
     openShare: flags.openShare,
   }
-  const ledger = new LedgerWriter(flags.ledger, { topic, plan })
-  const progress = startProgress('sending', 'spans')
   const stop = new AbortController()
   const onSignal = () => stop.abort()
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal)
+  const progress = startProgress('sending', 'spans')
   const startedMs = performance.now()
   const rateOf = ({ spans }: LoadProgress) =>
     `${Math.round(spans / ((performance.now() - startedMs) / 1000))} spans/s`
+  const producer = await openProducer(config)
   try {
+    using ledger = new LedgerWriter(flags.ledger, { topic, plan })
     const total = await runLoad({
       plan,
       ledger,
@@ -78,7 +78,6 @@ async function load(config: Config, flags: LoadFlags): Promise<void> {
     if (stop.signal.aborted) process.exitCode = 130
   } finally {
     progress.stop()
-    ledger.close()
     await producer.close()
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal)
   }

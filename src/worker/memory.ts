@@ -18,11 +18,12 @@ const MIB = 1024 * 1024
 
 /** @param maxMemoryBytes what the process may use (`SIDEREAL_MAX_MEMORY`), at least 64 MiB */
 export function memoryShares(maxMemoryBytes: number): MemoryShares {
-  const undeliveredBytes = Math.floor(maxMemoryBytes * 0.19)
+  const undeliveredBytes = Math.floor(maxMemoryBytes * 0.12)
   return {
     openBytes: Math.floor(maxMemoryBytes * 0.27),
     undeliveredBytes,
-    batchBytes: Math.min(32 * MIB, Math.floor(undeliveredBytes / 3)),
+    // The rows that a sink makes of a batch take more than twice its bytes, and two batches are on their way.
+    batchBytes: Math.min(32 * MIB, Math.floor(maxMemoryBytes * 0.03)),
     fetchPartitionBytes: Math.min(MIB, Math.max(128 * 1024, Math.floor(maxMemoryBytes / 256))),
     fetchBytes: Math.min(10 * MIB, Math.max(MIB, Math.floor(maxMemoryBytes * 0.02))),
   }

@@ -5,6 +5,7 @@ import type { Pipeline } from './pipeline.ts'
 import type { Source } from './source/source.ts'
 
 const LOOP_TICK_MS = 500
+const FIGURES_MS = 50
 
 /** Gathers what is observed of a worker, for `/metrics` and for health. */
 export class Observer {
@@ -15,6 +16,7 @@ export class Observer {
   #fatal: string | null = null
   #tickedAtMs: number
   #timer: Timer | null = null
+  #figures: { readonly atMs: number; readonly figures: WorkerFigures } | null = null
 
   constructor(clock: Clock, parts: { readonly source: Source; readonly pipeline: Pipeline }) {
     this.#clock = clock
@@ -54,7 +56,16 @@ export class Observer {
     return judgeHealth(facts)
   }
 
+  /** Each metric asks by itself: one look serves all of a scrape. */
   figures(): WorkerFigures {
+    const nowMs = this.#clock.monotonicMs()
+    if (this.#figures === null || nowMs - this.#figures.atMs > FIGURES_MS) {
+      this.#figures = { atMs: nowMs, figures: this.#lookAgain() }
+    }
+    return this.#figures.figures
+  }
+
+  #lookAgain(): WorkerFigures {
     const { source, pipeline } = this.#parts
     const { assembly, deliverer, deadLetters, memory } = pipeline
     const { tasks, pauseReasons, ...totals } = source.stats()

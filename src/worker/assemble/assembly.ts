@@ -46,6 +46,8 @@ export interface AssemblyOptions {
 
 /** Below that part of the share closing for memory stops: so that not every record closes a trace. */
 const RELIEF = 0.95
+/** Memory that was not needed for that long is given back. */
+const SHRINK_MS = 10_000
 
 /** Assembly of all partitions of this worker: makes their handlers, and bounds what they hold together. */
 export class Assembly {
@@ -59,6 +61,7 @@ export class Assembly {
   #openTraces = 0
   #shareScale = 1
   #isRelieving = false
+  #shrunkAtMs = 0
 
   constructor(options: AssemblyOptions) {
     this.#options = options
@@ -79,7 +82,7 @@ export class Assembly {
         this.#openTraces += traces
         if (bytes > 0) this.#relieve()
       },
-      onTick: () => void this.#slabs.compact(),
+      onTick: () => this.#tidy(),
       forget: (assembler) => void this.#assemblers.delete(assembler),
     }
   }
@@ -113,6 +116,15 @@ export class Assembly {
 
   close(): void {
     this.#gate.close()
+  }
+
+  /** Called by every task's tick: cheap most of the time. */
+  #tidy(): void {
+    this.#slabs.compact()
+    const nowMs = this.#options.clock.monotonicMs()
+    if (nowMs - this.#shrunkAtMs < SHRINK_MS) return
+    this.#shrunkAtMs = nowMs
+    this.#slabs.shrink()
   }
 
   /** Closes the oldest traces of all partitions until there is room again. */

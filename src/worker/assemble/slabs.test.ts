@@ -84,3 +84,20 @@ test('a few long-lived records do not hold the slabs that the others left', () =
   assert.ok(pool.allocatedBytes <= 4 * 64 * 1024, `${pool.allocatedBytes} bytes for 100 KB`)
   assert.equal(pool.liveBytes, survivors.length * 1024)
 })
+
+test('slabs that stay free are given back, those that are used again and again are kept', () => {
+  const pool = new SlabPool({ slabBytes: 1024 })
+  const fill = (): SlabPlace[] =>
+    Array.from({ length: 40 }, () => {
+      const at = place(256)
+      pool.store(at, Buffer.alloc(256))
+      return at
+    })
+  for (const at of fill()) pool.release(at)
+  pool.shrink()
+  for (const at of fill()) pool.release(at)
+  pool.shrink()
+  assert.ok(pool.allocatedBytes >= 9 * 1024, 'ten slabs were in use since the last call')
+  pool.shrink()
+  assert.ok(pool.allocatedBytes <= 1024, `${pool.allocatedBytes} bytes for nothing`)
+})

@@ -20,7 +20,7 @@ export interface Slab {
 export interface SlabPoolOptions {
   /** Default 1 MiB. */
   slabBytes?: number
-  /** Empty slabs kept for use again; further ones are given back. Default 8. */
+  /** Empty slabs kept for use again; further ones are given back. Default 64. */
   maxFreeSlabs?: number
 }
 
@@ -40,10 +40,12 @@ export class SlabPool {
   #current: Slab | null = null
   #usedBytes = 0
   #liveBytes = 0
+  /** Fewest free slabs since the last {@link shrink}: so many were not needed. */
+  #spare = 0
 
   constructor(options: SlabPoolOptions = {}) {
     this.#slabBytes = options.slabBytes ?? 1024 * 1024
-    this.#maxFreeSlabs = options.maxFreeSlabs ?? 8
+    this.#maxFreeSlabs = options.maxFreeSlabs ?? 64
   }
 
   /** Memory that is held, free slabs included. */
@@ -104,9 +106,19 @@ export class SlabPool {
     return copied
   }
 
-  /** Gives free slabs back to the system, when memory is short. */
+  /**
+   * Gives those slabs back to the system that were free since the last call. Slabs are kept for use again otherwise: a new one for
+   * each that goes would leave it to the garbage collector when memory is given back, and it is in no hurry with memory off its heap.
+   */
+  shrink(): void {
+    this.#free.length -= this.#spare
+    this.#spare = this.#free.length
+  }
+
+  /** Gives all free slabs back, when memory is short. */
   trim(): void {
     this.#free.length = 0
+    this.#spare = 0
   }
 
   #put(slab: Slab, place: SlabPlace): void {
@@ -140,6 +152,7 @@ export class SlabPool {
 
   #open(bytes: number): Slab {
     const reused = bytes === this.#slabBytes ? this.#free.pop() : undefined
+    this.#spare = Math.min(this.#spare, this.#free.length)
     const slab = reused ?? {
       buffer: Buffer.allocUnsafeSlow(bytes),
       used: 0,

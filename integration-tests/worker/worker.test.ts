@@ -265,6 +265,25 @@ describe('a worker on real servers', () => {
     }
   })
 
+  test('a best-effort receiver that is away from the start holds nobody: its losses are counted and named by offset', async () => {
+    const worker = new CliProcess(['worker'], {
+      ...env,
+      SIDEREAL_SINKS: 'clickhouse,otlp:best-effort',
+      SIDEREAL_OTLP_ENDPOINT: 'http://127.0.0.1:1',
+    })
+    const base = await worker.metricsUrl()
+    const sids = await sendTraces(30)
+    await until('all spans are in the table', async () => (await spansOf(sids)) === 90)
+    await until('everything is settled', async () => (await metric(base, 'sidereal_undelivered_bytes')) === 0)
+    const lost = 'sidereal_sink_lost_records_total{sink="otlp"}'
+    await until('the losses are counted', async () => (await metric(base, lost)) >= 60)
+    assert.match(worker.stdout, /a best-effort sink does not start/)
+    assert.match(worker.stdout, new RegExp(`"offsets":\\["${topic}/\\d:\\d+`))
+    assert.equal((await fetch(`${base}/readyz`)).status, 200)
+    const { code, stderr } = await worker.kill('SIGTERM')
+    assert.equal(code, 0, stderr)
+  })
+
   test('a second SIGTERM ends a worker at once', async () => {
     const proxy = new TcpProxy(servers.clickhouseUrl)
     const worker = new CliProcess(['worker'], { ...env, SIDEREAL_CLICKHOUSE_URL: await proxy.start() })

@@ -4,8 +4,8 @@ import { parseSinks } from '../config/values.ts'
 import { systemClock } from '../model/clock.ts'
 import { isSiderealError } from '../model/errors.ts'
 import { createLogger } from '../telemetry/logger.ts'
-import { Worker } from '../worker/worker.ts'
 import { configOf } from './context.ts'
+import { limitYoungGeneration } from './node-flags.ts'
 
 interface WorkerFlags {
   group?: string
@@ -20,6 +20,7 @@ export function registerWorkerCommand(program: Command): void {
     .option('--group <name>', 'consumer group (default: SIDEREAL_GROUP)')
     .option('--sinks <list>', 'destinations, as in SIDEREAL_SINKS')
     .action(async (flags: WorkerFlags, command: Command) => {
+      limitYoungGeneration()
       await runWorker(withFlags(configOf(command), flags))
     })
 }
@@ -42,6 +43,8 @@ async function runWorker(config: Config): Promise<void> {
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
   try {
+    // Not before: a process that starts again should not load everything twice.
+    const { Worker } = await import('../worker/worker.ts')
     const worker = new Worker(config, { logger, clock: systemClock, random: Math.random })
     await Promise.race([worker.start().then(() => stopped.promise), stopped.promise, worker.failed])
     await worker.stop()

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { bundledSchema } from '../src/codec/bundled-schemas.ts'
 import { RecordWriter } from '../src/codec/record-writer.ts'
 import { SchemaRegistry, subjectFor } from '../src/codec/schema-registry.ts'
@@ -9,7 +10,9 @@ import { benchTrace, SERVICES, SPANS_PER_RECORD } from './data.ts'
 const SEED = 1
 /** Records of one trace lie this many traces apart, as services end their spans at different times. */
 const TRACE_SPREAD = 100
-const RECORDS_PER_SEND = 1_000
+const RECORDS_PER_SEND = 500
+/** An even pace, so that append times say how many traces were open at once. */
+const RECORDS_PER_SECOND = 7_000
 
 export interface Produced {
   readonly records: number
@@ -57,6 +60,7 @@ export async function produceBench(options: {
     const batch = waiting
     waiting = []
     await inFlight
+    await sleep((records / RECORDS_PER_SECOND) * 1000 - (performance.now() - startedAt))
     inFlight = producer.send(topic, batch)
   }
   for (const batch of interleaved(traces, startNs)) {

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Fragment, FragmentFacts, NodeFact } from '../../model/fragment.ts'
 import { rowVersion } from '../../model/version.ts'
 import { TRACE_FRAGMENTS_COLUMNS } from '../../storage/clickhouse/columns.ts'
@@ -55,40 +55,38 @@ export class FragmentRows {
 
 /** 64 bits of a hash over all that the row says: equal fragments collapse, all others stay. */
 export function fragmentId(reason: string, facts: FragmentFacts): bigint {
-  const hash = createHash('sha256')
-  hash.update(
-    JSON.stringify([
-      reason,
-      facts.appId,
-      facts.firstReceivedAtMs,
-      facts.lastReceivedAtMs,
-      facts.startTimeNs.toString(),
-      facts.endTimeNs.toString(),
-      facts.traceIds,
-      facts.services,
-      facts.rootName,
-      facts.rootService,
-      facts.identities.map((identity) => [identity.service, identity.uid, identity.chatId]),
-      facts.nodes.map(factText),
-      facts.logs.map(factText),
-      facts.announced.map((pair) => [pair.logKey.toString(), pair.nodeKey.toString()]),
-    ]),
-  )
-  const lists = [
-    facts.spanKeys,
-    facts.errorKeys,
-    facts.missingParents,
-    facts.traceKeys,
-    facts.rootedTraceKeys,
-    facts.nodeIdKeys,
-    facts.endedLogKeys,
-  ]
-  for (const keys of lists) {
-    hash.update(`${keys.length};`)
-    hash.update(new Uint8Array(keys.buffer, keys.byteOffset, keys.byteLength))
-  }
-  return hash.digest().readBigUInt64LE(0)
+  const text = JSON.stringify([
+    reason,
+    facts.appId,
+    facts.firstReceivedAtMs,
+    facts.lastReceivedAtMs,
+    facts.startTimeNs.toString(),
+    facts.endTimeNs.toString(),
+    facts.traceIds,
+    facts.services,
+    facts.rootName,
+    facts.rootService,
+    facts.identities.map((identity) => [identity.service, identity.uid, identity.chatId]),
+    facts.nodes.map(factText),
+    facts.logs.map(factText),
+    facts.announced.map((pair) => [pair.logKey.toString(), pair.nodeKey.toString()]),
+    KEY_LISTS.map((name) => facts[name].length),
+  ])
+  // One buffer and one call: a hash object for each fragment costs more than the hashing.
+  const lists = KEY_LISTS.map((name) => facts[name])
+  const parts = lists.map((keys) => new Uint8Array(keys.buffer, keys.byteOffset, keys.byteLength))
+  return hash('sha256', Buffer.concat([Buffer.from(text), ...parts]), 'buffer').readBigUInt64LE(0)
 }
+
+const KEY_LISTS = [
+  'spanKeys',
+  'errorKeys',
+  'missingParents',
+  'traceKeys',
+  'rootedTraceKeys',
+  'nodeIdKeys',
+  'endedLogKeys',
+] as const satisfies readonly (keyof FragmentFacts)[]
 
 function factText({ key, version, isError, tokens }: NodeFact): string {
   return `${key} ${version} ${isError} ${tokens.question} ${tokens.prompt} ${tokens.completion} ${tokens.total}`

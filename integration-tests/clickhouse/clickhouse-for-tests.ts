@@ -1,4 +1,3 @@
-import { after } from 'node:test'
 import { ClickHouseSink } from '../../src/sinks/clickhouse/sink.ts'
 import { testRecordType } from '../../src/sinks/fragments.testing.ts'
 import { type ClickHouse, openClickHouse } from '../../src/storage/clickhouse/client.ts'
@@ -31,7 +30,7 @@ export async function freshTables(
     recordTypes: testRecordType,
   })
   await sink.start()
-  after(async () => {
+  servers.beforeClose(async () => {
     await sink.close()
     await client.close()
   })

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { test } from 'node:test'
 import { type ClickHouse, openClickHouse } from '../../src/storage/clickhouse/client.ts'
 import { TABLE_COLUMNS, TABLE_NAMES } from '../../src/storage/clickhouse/columns.ts'
 import { checkMigrations, migrate } from '../../src/storage/clickhouse/migrate.ts'
@@ -12,7 +12,7 @@ const servers = await useServers('clickhouse')
 const database = await freshDatabase(servers)
 const client = openClickHouse(clickhouseOptions(servers, database))
 await migrate(client, { database, ttlDays: 30 })
-after(() => client.close())
+servers.beforeClose(() => client.close())
 
 test('the migrated tables have exactly the columns that feeders fill', async () => {
   for (const table of TABLE_NAMES) {

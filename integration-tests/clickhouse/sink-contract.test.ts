@@ -1,4 +1,3 @@
-import { after } from 'node:test'
 import { ClickHouseSink } from '../../src/sinks/clickhouse/sink.ts'
 import { type StoredSpan, testSinkContract } from '../../src/sinks/contract.testing.ts'
 import { testRecordType } from '../../src/sinks/fragments.testing.ts'
@@ -17,7 +16,7 @@ const refusedName = 'forbidden-by-the-operator'
 await reader.command(`ALTER TABLE spans ADD CONSTRAINT no_forbidden CHECK name != '${refusedName}'`)
 const proxy = new TcpProxy(servers.clickhouseUrl)
 await proxy.open()
-after(async () => {
+servers.beforeClose(async () => {
   await proxy.cut()
   await reader.close()
 })

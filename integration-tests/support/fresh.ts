@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { after } from 'node:test'
 import { CreateBucketCommand, HeadBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { Kafka, logLevel } from 'kafkajs'
 import { patchTimerSpin } from '../../src/kafka/kafkajs-patch.ts'
@@ -50,7 +49,7 @@ export async function freshTopic(servers: TestServers, options: FreshTopicOption
 export async function freshDatabase(servers: TestServers): Promise<string> {
   const database = freshName('test').replaceAll('-', '_')
   await runStatement(servers, `CREATE DATABASE ${database}`)
-  after(() => runStatement(servers, `DROP DATABASE IF EXISTS ${database} SYNC`))
+  servers.beforeClose(() => runStatement(servers, `DROP DATABASE IF EXISTS ${database} SYNC`))
   return database
 }
 

@@ -49,6 +49,8 @@ export interface TestServers {
   clickhouseUrl: string
   /** URL of the S3 endpoint. */
   s3Endpoint: string
+  /** Runs at the end of the test file, before the servers stop: hooks of `after` alone would run when they are gone. The last comes first. */
+  beforeClose(cleanUp: () => Promise<void>): void
 }
 
 let opened: Promise<RunningServers> | undefined
@@ -59,13 +61,23 @@ export async function useServers(...names: ServerName[]): Promise<TestServers> {
     throw new Error('useServers is called once in a test file, with every server it needs')
   opened = openServers(names.length === 0 ? SERVER_NAMES : names, (line) => process.stderr.write(`${line}\n`))
   const { env, close } = await opened
-  after(close)
+  const cleanUps: (() => Promise<void>)[] = []
+  after(async () => {
+    try {
+      for (const cleanUp of cleanUps.reverse()) await cleanUp()
+    } finally {
+      await close()
+    }
+  })
   return {
     env,
     brokers: (env['SIDEREAL_KAFKA_BROKERS'] ?? '').split(','),
     registryUrl: env['SIDEREAL_REGISTRY_URL'] ?? '',
     clickhouseUrl: env['SIDEREAL_CLICKHOUSE_URL'] ?? '',
     s3Endpoint: env['SIDEREAL_S3_ENDPOINT'] ?? '',
+    beforeClose: (cleanUp) => {
+      cleanUps.push(cleanUp)
+    },
   }
 }
 

@@ -2,8 +2,6 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-/** As in the first line of the CLI. */
-const NODE_ARGS = ['--max-semi-space-size=16']
 const CLI = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
 
 type Environment = Readonly<Record<string, string>>
@@ -28,7 +26,7 @@ function spawnCli(
 ): ChildProcess {
   // Standard output belongs to the figures.
   const stdout = output === 'inherit' ? 2 : output
-  return spawn(process.execPath, [...NODE_ARGS, ...nodeArgs, CLI, ...args], {
+  return spawn(process.execPath, [...nodeArgs, CLI, ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', stdout, stdout === 2 ? 'inherit' : stdout],
   })

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import kafkajs from 'kafkajs'
 import { parsePayloadReference } from '../../src/model/payload-reference-text.ts'
 import { type ClickHouse, openClickHouse } from '../../src/storage/clickhouse/client.ts'
 import { useServers } from '../support/servers.ts'
@@ -27,7 +28,18 @@ const CLEAN = { lost: 0, duplicated: 0, altered: 0, truncated: 0, extra: 0 }
 before(async () => {
   const setup = await runCli(env, 'setup')
   assert.equal(setup.code, 0, setup.stdout + setup.stderr)
-  const args = ['--traces', '80', '--payload-share', '0.3', '--open-share', '0.1', '--seed', '42']
+  const args = [
+    '--traces',
+    '80',
+    '--payload-share',
+    '0.3',
+    '--open-share',
+    '0.1',
+    '--odd-time-share',
+    '0.2',
+    '--seed',
+    '42',
+  ]
   const load = await runCli(env, 'load', '--ledger', ledger, ...args)
   assert.equal(load.code, 0, load.stderr)
 })
@@ -198,8 +210,8 @@ describe('after the worker has settled everything', () => {
   test('what was sent but not acknowledged may be there or not', async () => {
     const whole = readFileSync(ledger, 'utf8')
     const lines = whole.split('\n').filter((line) => !line.includes('"acknowledged"'))
-    const { sid, span_id } = await oneOf<{ sid: string; span_id: string }>(
-      'SELECT sid, span_id FROM spans ORDER BY span_id LIMIT 1',
+    const { sid, span_id, name } = await oneOf<{ sid: string; span_id: string; name: string }>(
+      'SELECT sid, span_id, name FROM spans ORDER BY span_id LIMIT 1',
     )
     const which = `sid = '${sid}' AND span_id = '${span_id}'`
     try {
@@ -209,8 +221,43 @@ describe('after the worker has settled everything', () => {
       await without(client, 'spans', which, () => expectCounts({ truncated: 1 }))
       await change(`ALTER TABLE spans UPDATE name = 'changed' WHERE ${which}`)
       await expectCounts({ altered: 1 })
+      await change(`ALTER TABLE spans UPDATE name = '${name}' WHERE ${which}`)
     } finally {
       writeFileSync(ledger, whole)
     }
   })
+
+  test('rows whose record is a dead letter are listed apart, with partition, offset and reason', async () => {
+    const contentLedger = join(folder, 'content.jsonl')
+    const lines = [
+      { type: 'content', version: 1 },
+      { type: 'span', sid: 'sid-of-garbage', traceId: 'ab'.repeat(16), spanId: 'cd'.repeat(8) },
+    ]
+    writeFileSync(contentLedger, lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+    await produce('sid-of-garbage', 'this is no record')
+    const result = await runCli(env, 'verify', '--ledger', contentLedger, '--timeout', '90')
+    assert.match(
+      result.stdout,
+      /^dead letter: partition \d+, offset \d+: \w+, bad_frame$/m,
+      result.stdout + result.stderr,
+    )
+    assert.match(result.stdout, /^0 lost · 0 duplicated · 0 altered · 0 truncated · 0 extra$/m)
+    assert.equal(result.code, 1)
+    await expectCounts({})
+  })
 })
+
+async function produce(key: string, value: string): Promise<void> {
+  const kafka = new kafkajs.Kafka({
+    brokers: servers.brokers,
+    clientId: 'sidereal-test',
+    logLevel: kafkajs.logLevel.NOTHING,
+  })
+  const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner })
+  await producer.connect()
+  try {
+    await producer.send({ topic: env['SIDEREAL_TOPIC'] ?? '', messages: [{ key, value }] })
+  } finally {
+    await producer.disconnect()
+  }
+}

@@ -34,6 +34,7 @@ export interface SpanShape {
   readonly hasTwoTraceIds: boolean
   /** App of the last service, when it is another tenant's. */
   readonly otherAppId: string | undefined
+  readonly hasOddTime: boolean
 }
 
 /** The span batches of one trace: {@link SPANS_PER_RECORD} spans a record, the services in turn, each record's first span the child of an earlier record's. */
@@ -42,6 +43,7 @@ export function generateSpanBatches(random: SeededRandom, shape: SpanShape): Spa
   const firstTraceId = random.hex(16)
   const secondTraceId = shape.hasTwoTraceIds ? random.hex(16) : firstTraceId
   const payloadSpan = shape.hasPayload ? random.integer(0, shape.spans - 1) : -1
+  const oddSpan = shape.hasOddTime ? random.integer(0, shape.spans - 1) : -1
   const orphan = shape.missing === 'parent' ? shape.spans - 1 : -1
   const earlier: { traceId: string; spanId: string }[] = []
   const batches: SpanBatch[] = []
@@ -71,6 +73,7 @@ export function generateSpanBatches(random: SeededRandom, shape: SpanShape): Spa
       const span = makeSpan(random, { traceId, spanId: random.hex(8), parentSpanId, flags, startNs, place })
       if (place === payloadSpan)
         span.attributes.push({ key: 'gen_ai.prompt', value: textOfSize(random, payloadSize(random)) })
+      if (place === oddSpan) setOddTime(random, span)
       spans.push(span)
       earlier.push(span)
     }
@@ -88,6 +91,26 @@ export function generateSpanBatches(random: SeededRandom, shape: SpanShape): Spa
     })
   }
   return batches
+}
+
+const DAY_NS = 86_400_000_000_000n
+const YEAR_NS = 365n * DAY_NS
+
+function setOddTime(random: SeededRandom, span: Span): void {
+  const { startTimeNs, endTimeNs } = span
+  const start = random.pick([
+    0n,
+    -1n,
+    YEAR_NS + 5n * DAY_NS,
+    137n * YEAR_NS + 100n * DAY_NS,
+    180n * YEAR_NS + 100n * DAY_NS,
+    2n ** 63n - 1n - DAY_NS,
+    startTimeNs - 40n * DAY_NS,
+    endTimeNs + 1n,
+  ])
+  span.startTimeNs = start
+  const duration = endTimeNs - startTimeNs
+  if (random.chance(0.5)) span.endTimeNs = start === endTimeNs + 1n ? endTimeNs : start + duration
 }
 
 interface SpanSeed {

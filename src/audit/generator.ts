@@ -45,6 +45,7 @@ export function generateTrace(plan: LoadPlan, index: number): GeneratedTrace {
     missing: isOpen ? random.pick(['parent', 'remote-parent'] as const) : 'nothing',
     hasTwoTraceIds: random.chance(0.05),
     otherAppId: random.chance(0.03) ? 'app-shared-tools' : undefined,
+    hasOddTime: random.chance(plan.oddTimeShare),
   })
   const records: GeneratedRecord[] = batches.map((batch) => ({ kind: 'spans', batch }))
   const first = batches[0]?.spans[0]

@@ -22,6 +22,7 @@ const headerSchema = z.object({
     payloadShare: share,
     hasLogs: z.boolean(),
     openShare: share,
+    oddTimeShare: share,
   }),
 })
 

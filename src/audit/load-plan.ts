@@ -16,6 +16,8 @@ export interface LoadPlan {
    * only roots whose remote parents are nowhere. Both wait for `SIDEREAL_IDLE_MS`.
    */
   readonly openShare: number
+  /** Share of traces in which one span has a time that no clock should have: 0, −1, 1971, 2107, 2150, 2262, 40 days ago, an end before its start. */
+  readonly oddTimeShare: number
 }
 
 export const SPANS_PER_RECORD = 4

@@ -14,6 +14,7 @@ interface LoadFlags {
   ledger: string
   payloadShare: number
   openShare: number
+  oddTimeShare: number
   logs: boolean
 }
 
@@ -29,6 +30,7 @@ export function registerLoadCommand(program: Command): void {
     .option('--rate <spans>', 'spans a second; 0 = as fast as it goes', wholeNumber(0), 0)
     .option('--payload-share <share>', 'share of traces with values of 5 to 200 KB', share, 0.02)
     .option('--open-share <share>', 'share of traces that refer to something which is never sent', share, 0)
+    .option('--odd-time-share <share>', 'share of traces with a span of an impossible time', share, 0)
     .option('--no-logs', 'spans only, no NodeTraceLogs')
     .action(async (flags: LoadFlags, command: Command) => {
       await load(configOf(command), flags)
@@ -49,6 +51,7 @@ async function load(config: Config, flags: LoadFlags): Promise<void> {
     payloadShare: flags.payloadShare,
     hasLogs: flags.logs,
     openShare: flags.openShare,
+    oddTimeShare: flags.oddTimeShare,
   }
   const stop = new AbortController()
   const onSignal = () => stop.abort()

@@ -67,7 +67,7 @@ async function verifyLedger(config: Config, flags: VerifyFlags): Promise<number>
       onProgress: (traces) => progress.update(traces, ledger.traceCount),
     })
     progress.stop()
-    print(report, deadLetters, flags.details)
+    print(report, deadLetters, ledger.sidPrefix ?? '', flags.details)
     return report.isClean && report.deadLettered === 0 ? 0 : 1
   } finally {
     progress.stop()
@@ -170,12 +170,17 @@ async function openPayloads(
   return { read: (reference) => readPayload(store, reference), close: () => store.close() }
 }
 
-function print(report: VerifyReport, deadLetters: DeadLetterNotes, hasDetails: boolean): void {
+function print(
+  report: VerifyReport,
+  deadLetters: DeadLetterNotes,
+  sidPrefix: string,
+  hasDetails: boolean,
+): void {
   const { counts, traces, rows, payloads, deadLettered } = report
   if (hasDetails) for (const detail of report.details) console.log(detail)
   if (deadLettered > 0) {
     console.log(`${deadLettered} rows are missing because their records are dead letters:`)
-    const notes = [...deadLetters]
+    const notes = [...deadLetters].filter(({ sid }) => sid.startsWith(sidPrefix))
     for (const { partition, offset, stage, reason } of notes.slice(0, 20))
       console.log(`dead letter: partition ${partition}, offset ${offset}: ${stage}, ${reason}`)
     if (notes.length > 20) console.log(`… and ${notes.length - 20} more`)

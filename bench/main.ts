@@ -49,7 +49,6 @@ const measured = await measureWorker({
     ...env,
     SIDEREAL_QUIET_MS: String(quietMs),
     SIDEREAL_METRICS_PORT: '0',
-    SIDEREAL_MAX_MEMORY: '512MB',
   },
   topic: names.SIDEREAL_TOPIC,
   group: names.SIDEREAL_GROUP,

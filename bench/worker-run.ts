@@ -8,7 +8,7 @@ import { processUsage } from './process-usage.ts'
 import type { BenchResult } from './result.ts'
 import { startWorker } from './worker-process.ts'
 
-const POLL_MS = 200
+const POLL_MS = 500
 const DEADLINE_MS = 300_000
 const LOG_FOLDER = '.sidereal/bench'
 

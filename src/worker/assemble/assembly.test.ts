@@ -170,6 +170,31 @@ test('a trace that misses a parent waits until it is idle, says so, and what com
   assert.equal(closed[1]?.fragment.reason, 'late')
 })
 
+test('the facts of a fragment are those of its own records, whatever was looked at between the look at it and its end', () => {
+  const { assembly, closed } = setUp({ rules: { ...CLOSING_RULES, maxRows: 2 } })
+  const [left, right] = [0, 1].map((partition) => assembly.handlerFor(new FakeTask(partition)))
+  // Both wait for a parent: each is looked at when it falls quiet, the one of the other partition last.
+  left?.onRecord(spansRecord(0, 1_000, 'sid-left', [span(2, 1)]))
+  right?.onRecord(spansRecord(0, 1_000, 'sid-right', [span(3, 1), span(4, 1)]))
+  left?.onQuiet(20_000)
+  right?.onQuiet(20_000)
+  left?.onQuiet(121_000)
+  assert.deepEqual(factsOf(closed[0]), ['sid-left', 'idle', 1, 1_000])
+
+  // A record comes after the look, and a limit closes the trace before the next one.
+  left?.onRecord(spansRecord(1, 200_000, 'sid-more', [span(2, 1)]))
+  left?.onQuiet(215_000)
+  left?.onRecord(spansRecord(2, 216_000, 'sid-more', [span(5, 1)]))
+  left?.onRecord(spansRecord(3, 217_000, 'sid-more', [span(6, 1)]))
+  assert.deepEqual(factsOf(closed[1]), ['sid-more', 'span_limit', 2, 216_000])
+})
+
+function factsOf(closed: ClosedFragment | undefined): unknown[] {
+  const { fragment } = closed ?? assert.fail('nothing was closed')
+  const [facts] = fragment.facts
+  return [fragment.sid, fragment.reason, facts?.spanKeys.length, facts?.lastReceivedAtMs]
+}
+
 test('every kind of bad record is a dead letter with its reason, is settled only after it is stored, and the rest goes on', () => {
   const { assembly, letters, closed, counters } = setUp({
     schemas: {

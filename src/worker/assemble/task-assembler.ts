@@ -26,7 +26,7 @@ export class TaskAssembler implements TaskHandler {
   readonly #table: TraceTable<TraceRecord>
   /** Taken from the records alone, so that it does not depend on how far the source is ahead. */
   #streamMs = 0
-  /** The trace whose facts the collector holds. */
+  /** The trace whose facts the collector holds, from the look that found it complete until it is handed on. */
   #collected: OpenTrace<TraceRecord> | null = null
   #accountedBytes = 0
   #accountedTraces = 0
@@ -39,7 +39,10 @@ export class TaskAssembler implements TaskHandler {
       ...(shared.recentSids === undefined ? {} : { recentSids: shared.recentSids }),
       judge: (trace) => {
         this.#collect(trace)
-        return shared.facts.completeness()
+        const completeness = shared.facts.completeness()
+        // Only a trace that is complete is closed right now. Any other may get records first, or the collector another trace.
+        if (completeness !== 'complete') this.#collected = null
+        return completeness
       },
       onClose: (trace, reason) => this.#hand(trace, reason),
     })

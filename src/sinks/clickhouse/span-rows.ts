@@ -63,8 +63,8 @@ export interface SpanBatchContext extends RecordContext {
   readonly serviceInstanceId: string
   readonly deploymentEnvironment: string
   readonly entityRefs: string
-  /** Resource and scope in their encoded form, once a row of the block `runEpoch` has them. */
-  runEpoch: number
+  /** Resource and scope in their encoded form, once a row of the filling `runEpoch` has them. */
+  runEpoch: object | undefined
   resourceRun: MapRun | undefined
   scopeRun: MapRun | undefined
 }
@@ -82,7 +82,7 @@ export function spanBatchContext(record: FragmentRecord, batch: SpanBatch): Span
       resourceText(attributes, 'deployment.environment.name') ||
       resourceText(attributes, 'deployment.environment'),
     entityRefs: entityRefsText(batch.resource.entityRefs),
-    runEpoch: -1,
+    runEpoch: undefined,
     resourceRun: undefined,
     scopeRun: undefined,
   }
@@ -98,8 +98,8 @@ export class SpanRows {
   readonly #known = new KnownFields(KNOWN_KEYS)
   readonly #events: AttributeWriter
   readonly #links: AttributeWriter
-  /** Tells the fillings of the block apart: runs of an earlier one point nowhere. */
-  #epoch = 0
+  /** This filling of this block, and no other's: the runs of an earlier one, or of another block, point nowhere. */
+  #epoch: object = {}
 
   constructor(pool: ChunkPool) {
     this.block = new Block(SPANS_COLUMNS, pool)
@@ -156,7 +156,7 @@ export class SpanRows {
   reset(): void {
     this.block.reset()
     this.#known.endBlock()
-    this.#epoch++
+    this.#epoch = {}
   }
 
   #pushTimes(span: Span, times: ClampedTimes): void {
@@ -221,7 +221,7 @@ export class SpanRows {
       this.#resource.write(resource.attributes, 'resource.attributes.'),
     )
     const scopeRun = c.scope_attributes.record(() => this.#scope.write(scope.attributes, 'scope.attributes.'))
-    context.runEpoch = hasPayload ? -1 : this.#epoch
+    context.runEpoch = hasPayload ? undefined : this.#epoch
     context.resourceRun = resourceRun
     context.scopeRun = scopeRun
   }

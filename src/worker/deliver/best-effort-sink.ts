@@ -5,6 +5,7 @@ import type { Sink } from '../../model/sink.ts'
 import { type Logger, RepeatedWarnings } from '../../telemetry/logger.ts'
 import type { DeliveryMetrics } from '../../telemetry/metrics.ts'
 import { offsetRanges, type SharedDelivery } from './delivery.ts'
+import { waitUntil } from './required-sink.ts'
 
 export interface BestEffortLimits {
   /** Bytes that may wait, what is being written included. Default 32 MiB. */
@@ -18,6 +19,8 @@ export interface BestEffortLimits {
 export interface BestEffortSinkOptions {
   readonly sink: Sink
   readonly limits: BestEffortLimits
+  /** Asked before each attempt, as for a required sink: a process that may have lost its partitions sends nothing. */
+  readonly mayDeliver: () => boolean
   readonly clock: Clock
   readonly random: () => number
   readonly logger: Logger
@@ -88,11 +91,7 @@ export class BestEffortSink {
       this.#bytes += bytes
     }
     if (left.length > 0) this.#countLost(left, 'the queue is full')
-    if (this.#running === null && this.#queue.length > 0) {
-      this.#running = this.#run().finally(() => {
-        this.#running = null
-      })
-    }
+    if (this.#running === null && this.#queue.length > 0) this.#running = this.#run()
   }
 
   /** Resolves when the queue is empty. */
@@ -122,13 +121,16 @@ export class BestEffortSink {
         shared.letGo()
       }
     }
+    // Here, and not when the promise has settled: what is offered in between would wait for the next offer.
+    this.#running = null
   }
 
   async #write(batch: readonly Queued[]): Promise<boolean> {
     const { sink, clock, random, metrics, limits } = this.#options
     const signal = this.#closing.signal
     const fragments = batch.map(({ fragment }) => fragment)
-    for (let attempt = 1; attempt <= limits.maxAttempts && !signal.aborted; attempt++) {
+    for (let attempt = 1; attempt <= limits.maxAttempts; attempt++) {
+      if (!(await waitUntil(this.#options.mayDeliver, clock, signal))) return false
       const startMs = clock.monotonicMs()
       try {
         if (!this.#hasStarted) await sink.start()

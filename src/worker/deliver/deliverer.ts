@@ -97,12 +97,10 @@ export class Deliverer {
     this.#options = options
     this.#limits = options.limits ?? DELIVERER_LIMITS
     this.#warnings = new RepeatedWarnings(options.logger, options.clock)
-    const { gate } = options
-    this.#required = options.required.map(
-      (sink) => new RequiredSink({ ...options, sink, mayDeliver: () => gate.mayDeliver() }),
-    )
+    const mayDeliver = (): boolean => options.gate.mayDeliver()
+    this.#required = options.required.map((sink) => new RequiredSink({ ...options, sink, mayDeliver }))
     this.#bestEffort = options.bestEffort.map(
-      (sink) => new BestEffortSink({ ...options, sink, limits: this.#limits.bestEffort }),
+      (sink) => new BestEffortSink({ ...options, sink, mayDeliver, limits: this.#limits.bestEffort }),
     )
   }
 

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Fragment } from '../../model/fragment.ts'
+import { ManualClock, settlePromises } from '../../model/manual-clock.ts'
+import type { Sink } from '../../model/sink.ts'
+import { silentLogger } from '../../telemetry/logger.ts'
+import { BestEffortSink } from './best-effort-sink.ts'
+import { SharedDelivery } from './delivery.ts'
+import { DELIVERER_LIMITS } from './deliverer.ts'
+
+function setUp() {
+  const clock = new ManualClock()
+  const answers: (() => void)[] = []
+  const written: string[] = []
+  const sink: Sink = {
+    name: 'optional',
+    start: () => Promise.resolve(),
+    write: async (fragments) => {
+      await new Promise<void>((resolve) => answers.push(resolve))
+      written.push(...fragments.map(({ sid }) => sid))
+      return { refused: [] }
+    },
+    close: () => Promise.resolve(),
+  }
+  const gate = { mayDeliver: true }
+  const queue = new BestEffortSink({
+    sink,
+    limits: DELIVERER_LIMITS.bestEffort,
+    mayDeliver: () => gate.mayDeliver,
+    clock,
+    random: () => 1,
+    logger: silentLogger,
+    metrics: {
+      observeWrite: () => undefined,
+      countError: () => undefined,
+      countLost: () => assert.fail('nothing may be lost'),
+      countRefused: () => undefined,
+    },
+  })
+  return { clock, answers, written, gate, queue }
+}
+
+function queued(sid: string) {
+  const fragment: Fragment = { sid, reason: 'complete', records: [], facts: [], byteLength: 1, rowCount: 1 }
+  const task = {
+    topic: 'in',
+    partition: 0,
+    isAlive: true,
+    streamTimeMs: 0,
+    settle: () => undefined,
+    unblock: () => undefined,
+  }
+  const delivery = { fragment, task, heldBytes: 1, original: () => undefined, release: () => undefined }
+  return { fragment, shared: new SharedDelivery(delivery, 0) }
+}
+
+test('a fragment that is offered while the last write ends is written, at whatever moment it comes', async () => {
+  for (let turns = 0; turns < 12; turns++) {
+    const { answers, written, queue } = setUp()
+    await queue.start()
+    queue.offer([queued('first')])
+    await settlePromises()
+    answers.shift()?.()
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve()
+    queue.offer([queued('second')])
+    await settlePromises()
+    answers.shift()?.()
+    await queue.drained()
+    assert.deepEqual(written, ['first', 'second'], `after ${turns} turns`)
+    assert.equal(queue.queuedBytes, 0)
+  }
+})
+
+test('nothing is written while the source is in doubt, and nothing is lost by it', async () => {
+  const { clock, answers, written, gate, queue } = setUp()
+  await queue.start()
+  gate.mayDeliver = false
+  queue.offer([queued('first')])
+  await clock.advance(60_000)
+  assert.equal(answers.length, 0)
+  gate.mayDeliver = true
+  await clock.advance(1_000)
+  answers.shift()?.()
+  await queue.drained()
+  assert.deepEqual(written, ['first'])
+})

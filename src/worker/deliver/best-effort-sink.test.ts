@@ -5,8 +5,8 @@ import { ManualClock, settlePromises } from '../../model/manual-clock.ts'
 import type { Sink } from '../../model/sink.ts'
 import { silentLogger } from '../../telemetry/logger.ts'
 import { BestEffortSink } from './best-effort-sink.ts'
-import { SharedDelivery } from './delivery.ts'
 import { DELIVERER_LIMITS } from './deliverer.ts'
+import { SharedDelivery } from './delivery.ts'
 
 function setUp() {
   const clock = new ManualClock()

@@ -40,11 +40,16 @@ function storeOne(
   if (original === undefined)
     throw new Error(`offset ${record.offset} is not in the fragment that it was refused in`)
   return new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true })
+    // The signal lives as long as the worker: what stays with it keeps the record, and the slab under it.
+    const done = (): void => {
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    signal.addEventListener('abort', done)
     const offer = (): void => {
       // A letter of a lost partition is not sent: the new owner writes its own.
       if (signal.aborted || !task.isAlive) {
-        resolve()
+        done()
         return
       }
       const isTaken = deadLetters.offer({
@@ -58,10 +63,10 @@ function storeOne(
         schemaId: record.schemaId,
         error: new SiderealError('SIDEREAL_ROW_REFUSED', reason),
         isWanted: () => {
-          if (!task.isAlive) resolve()
+          if (!task.isAlive) done()
           return task.isAlive
         },
-        onStored: resolve,
+        onStored: done,
       })
       if (!isTaken) deadLetters.whenRoom(offer)
     }

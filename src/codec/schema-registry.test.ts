@@ -69,6 +69,14 @@ test('an id that the registry does not have is unknown, and is asked for again o
   assert.equal(requests.length, 2)
 })
 
+test('an id that no registry can give is unknown without a question: a real one answers it as it answers a wrong path', async () => {
+  answer = () => ({ status: 404, body: { error_code: 404, message: 'HTTP 404 Not Found' } })
+  for (const id of [2 ** 31, 2 ** 32 - 1]) {
+    await assert.rejects(open().fetch(id), { code: 'SIDEREAL_SCHEMA_UNKNOWN', retryable: false })
+  }
+  assert.equal(requests.length, 0)
+})
+
 test('a registry that fails is unavailable and retryable, and nothing is remembered', async () => {
   const registry = open({ timeoutMs: 300 })
   const unavailable = { code: 'SIDEREAL_REGISTRY_UNAVAILABLE', retryable: true }

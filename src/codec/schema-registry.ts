@@ -4,6 +4,8 @@ import { compileRecordType, type RecordType } from './record-type.ts'
 const CONTENT_TYPE = 'application/vnd.schemaregistry.v1+json'
 /** What the registry says of a schema id that it does not have. */
 const SCHEMA_NOT_FOUND = 40403
+/** Schema ids are Java's `int`. Asked for a greater one, a real registry says what it says of any wrong path. */
+const MAX_SCHEMA_ID = 0x7fffffff
 const COMPATIBILITY = 'FULL_TRANSITIVE'
 /** A garbage record may name any id, so ids that are not there are remembered, but not without bound. */
 const MAX_REMEMBERED_FAILURES = 10_000
@@ -70,6 +72,9 @@ export class SchemaRegistry {
   async fetch(id: number): Promise<RecordType> {
     const cached = this.#types.get(id)
     if (cached !== undefined) return cached
+    if (id > MAX_SCHEMA_ID) {
+      throw new SiderealError('SIDEREAL_SCHEMA_UNKNOWN', `no schema registry has an id like ${id}`)
+    }
     const failure = this.#failures.get(id)
     if (failure !== undefined) {
       if (this.#monotonicMs() < failure.untilMs) throw failure.error

@@ -247,3 +247,28 @@ test('a span that the schema cannot hold does not take its neighbours with it', 
   )
   assert.deepEqual(dropped, { invalid: 1 })
 })
+
+test('names that are no text, as callers without types give them, become text', () => {
+  const { tracer, batches, dropped } = service()
+  const span = tracer.startSpan('first', {}, ROOT_CONTEXT)
+  span.updateName(5 as never)
+  span.addEvent(undefined as never)
+  span.end()
+  const [found] = batches().flatMap((batch) => batch.spans)
+  assert.deepEqual([found?.name, found?.events.map(({ name }) => name)], ['5', ['']])
+  assert.deepEqual(dropped, {})
+})
+
+test('a span of which not even the size can be told never throws at the service, nor takes its neighbours with it', () => {
+  const made = service()
+  made.tracer.startSpan('good', {}, ROOT_CONTEXT).end()
+  const [batch] = made.batches()
+  const [good] = batch!.spans
+  const { encoder, dropped, records } = service()
+  encoder.addSpans(batch!, [good!, { ...good!, traceState: 7 as never }, good!])
+  assert.deepEqual(dropped, { invalid: 1 })
+  assert.deepEqual(
+    records.map(({ items }) => items),
+    [1, 1],
+  )
+})

@@ -22,7 +22,7 @@ export function toModelSpan(span: ReadableSpan): Span {
     spanId: context.spanId,
     parentSpanId: span.parentSpanContext?.spanId || null,
     flags: flagsOf(context.traceFlags, span.parentSpanContext?.isRemote),
-    name: span.name,
+    name: asText(span.name),
     // OTLP's numbers are one above the SDK's: 0 means unspecified.
     kind: span.kind + 1,
     startTimeNs: toNanoseconds(span.startTime),
@@ -35,7 +35,7 @@ export function toModelSpan(span: ReadableSpan): Span {
     events: span.events.map(
       (event): SpanEvent => ({
         timeNs: toNanoseconds(event.time),
-        name: event.name,
+        name: asText(event.name),
         attributes: attributesOf(event.attributes),
         droppedAttributesCount: event.droppedAttributesCount ?? 0,
       }),
@@ -85,6 +85,11 @@ function attributesOf(attributes: object | undefined): KeyValue[] {
 
 function flagsOf(traceFlags: number, isRemote: boolean | undefined): number {
   return (traceFlags & 0xff) | FLAG_HAS_IS_REMOTE | (isRemote === true ? FLAG_IS_REMOTE : 0)
+}
+
+/** The SDK takes whatever a caller without types gives as a name: `addEvent(undefined)`, `updateName(5)`. */
+function asText(name: unknown): string {
+  return typeof name === 'string' ? name : String(name ?? '')
 }
 
 /** Exact: [seconds, nanoseconds], each a whole number. A caller's own time may have fractions, which have no place in nanoseconds. */

@@ -45,7 +45,7 @@ export class RecordEncoder {
     let first = 0
     let bytes = 0
     spans.forEach((span, i) => {
-      const spanBytes = estimateSpanBytes(span)
+      const spanBytes = estimateOrTooLarge(span)
       if (i > first && bytes + spanBytes > this.#options.maxBatchBytes) {
         this.#encode(header, spans.slice(first, i))
         first = i
@@ -113,5 +113,14 @@ export class RecordEncoder {
       framed: this.#options.writer.encodeSpanBatch(batch, NO_SCHEMA_ID),
       items: spans.length,
     }
+  }
+}
+
+/** A span with fields of another type than OpenTelemetry's goes alone: encoding it fails, and that is counted. */
+function estimateOrTooLarge(span: Span): number {
+  try {
+    return estimateSpanBytes(span)
+  } catch {
+    return Number.POSITIVE_INFINITY
   }
 }

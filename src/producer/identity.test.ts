@@ -141,3 +141,21 @@ test('outside any request there is no SID', () => {
   assert.equal(Trace.sid(ROOT_CONTEXT), undefined)
   assert.deepEqual(Trace.injectContext({}, ROOT_CONTEXT), {})
 })
+
+test('a part of an identity that is no text is left out, and does not throw into the request', () => {
+  const root = tracer.startSpan('root', {}, ROOT_CONTEXT)
+  const active = trace.setSpan(ROOT_CONTEXT, root)
+  assert.equal(Trace.setIdentity({ sid: 7 as never, uid: 42 as never, appId: 'app' }, active), false)
+  assert.equal(boxOfSpan(root)?.identity.appId, 'app')
+  assert.equal(boxOfSpan(root)?.identity.uid, '')
+  assert.equal(Trace.setIdentity({ chatId: null as never }, active), false)
+})
+
+test('baggage of the service’s own, however much, does not push the SID out of the header', () => {
+  let own = propagation.createBaggage()
+  for (let i = 0; i < 200; i++) own = own.setEntry(`key-${i}`, { value: 'x'.repeat(60) })
+  const root = tracer.startSpan('root', {}, ROOT_CONTEXT)
+  const active = propagation.setBaggage(trace.setSpan(ROOT_CONTEXT, root), own)
+  const carrier = Trace.injectContext({}, active)
+  assert.equal(Trace.sid(Trace.extractContext(carrier)), sidOf(root))
+})

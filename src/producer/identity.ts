@@ -10,6 +10,7 @@ export interface Identity {
 
 /** Names of the baggage entries that carry an {@link Identity} between services. */
 export const BAGGAGE_KEYS = { sid: 'sid', appId: 'app_id', uid: 'uid', chatId: 'chat_id' } as const
+const IDENTITY_KEYS: ReadonlySet<string> = new Set(Object.values(BAGGAGE_KEYS))
 
 const MAX_SID_BYTES = 256
 const MAX_VALUE_BYTES = 1024
@@ -124,23 +125,26 @@ export function identityOfAttributes(
 /** `baggage` with the entries of an identity; empty parts are left out. */
 export function withIdentity(baggage: Baggage | undefined, identity: Identity): Baggage {
   let result = propagation.createBaggage()
-  for (const [key, entry] of baggage?.getAllEntries() ?? []) {
-    // Percent-encoding throws on a lone surrogate, and a call of the service would fail for its baggage.
-    if (key.isWellFormed() && entry.value.isWellFormed()) result = result.setEntry(key, entry)
-  }
+  // First, since the propagator sends only so many entries and bytes.
   for (const [name, key] of Object.entries(BAGGAGE_KEYS)) {
     const value = identity[name as keyof Identity]
-    result = value === '' ? result.removeEntry(key) : result.setEntry(key, { value })
+    if (value !== '') result = result.setEntry(key, { value })
+  }
+  for (const [key, entry] of baggage?.getAllEntries() ?? []) {
+    if (IDENTITY_KEYS.has(key)) continue
+    // Percent-encoding throws on a lone surrogate, and a call of the service would fail for its baggage.
+    if (key.isWellFormed() && entry.value.isWellFormed()) result = result.setEntry(key, entry)
   }
   return result
 }
 
-export function isValidSid(sid: string): boolean {
-  return sid.length > 0 && Buffer.byteLength(sid) <= MAX_SID_BYTES
+// Callers without types give numbers, too: no reason to throw into a request.
+export function isValidSid(sid: unknown): sid is string {
+  return typeof sid === 'string' && sid.length > 0 && Buffer.byteLength(sid) <= MAX_SID_BYTES
 }
 
-function isValidValue(value: string): boolean {
-  return Buffer.byteLength(value) <= MAX_VALUE_BYTES
+function isValidValue(value: unknown): value is string {
+  return typeof value === 'string' && Buffer.byteLength(value) <= MAX_VALUE_BYTES
 }
 
 function baggageSid(baggage: Baggage | undefined): string | undefined {

@@ -11,6 +11,7 @@ import { CheckedProducer } from '../kafka/checked-producer.ts'
 import { createKafka } from '../kafka/client.ts'
 import type { NodeTraceLog as NodeTraceLogRecord } from '../model/node-trace-log.ts'
 import { SidGenerator } from '../model/sid.ts'
+import type { Logger } from '../telemetry/logger.ts'
 import { KafkaSpanExporter } from './kafka-span-exporter.ts'
 import type { NodeTraceLog } from './node-trace-log.ts'
 import { NodeTraceLogPublisher } from './node-trace-log-publisher.ts'
@@ -54,11 +55,13 @@ export class TracingService {
   readonly #publisher: NodeTraceLogPublisher
   readonly #provider: TracerProvider
   readonly #unregister: (() => void)[] = []
+  readonly #logger: Logger
   #shutdown: Promise<boolean> | undefined
 
   /** Use `initTracing`, which also makes it the process's tracing. */
   constructor(config: TracingConfig) {
     const logger = config.logger ?? defaultLogger()
+    this.#logger = logger
     const { sub = 'svc', location = 'src', ip = ownAddress(), port = '00' } = config.sid ?? {}
     this.#sids = new SidGenerator({ sub, location, ip, port })
     const newSid = () => this.newSid()
@@ -146,7 +149,10 @@ export class TracingService {
     return await this.#queue.drained(timeoutMs)
   }
 
-  /** Flushes, disconnects, and gives up, counted, what Kafka does not have by then. True when nothing was given up. Never rejects. */
+  /**
+   * Flushes, disconnects, and gives up, counted, what Kafka does not have by then; the configuration's own processors are shut down in the
+   * same time. True when nothing was given up. Never rejects.
+   */
   shutdown(timeoutMs: number = DEFAULT_FLUSH_MS): Promise<boolean> {
     this.#shutdown ??= this.#close(timeoutMs)
     return this.#shutdown
@@ -158,11 +164,26 @@ export class TracingService {
 
   async #close(timeoutMs: number): Promise<boolean> {
     for (const unregister of this.#unregister) unregister()
-    const isFlushed = await this.flush(timeoutMs)
+    const [isFlushed] = await Promise.all([this.flush(timeoutMs), this.#closeProcessors(timeoutMs)])
     await this.#exporter.shutdown(0)
     this.#queue.close()
     await this.#producer.close({ timeoutMs: 0 })
     return isFlushed
+  }
+
+  /** Those that came with the configuration: a batch of another exporter would be lost with the process. */
+  async #closeProcessors(timeoutMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    const timeUp = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs)
+    })
+    try {
+      await Promise.race([this.#provider.shutdown(), timeUp])
+    } catch (error) {
+      this.#logger.warn({ cause: String(error) }, 'a span processor of the service failed to shut down')
+    } finally {
+      clearTimeout(timer)
+    }
   }
 }
 

@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { SpanProcessor } from '@opentelemetry/sdk-trace'
+import { silentLogger } from '../telemetry/logger.ts'
+import { TracingService } from './tracing-service.ts'
+
+function serviceWith(shutdown: () => Promise<void>): TracingService {
+  const processor: SpanProcessor = {
+    onStart: () => undefined,
+    onEnd: () => undefined,
+    forceFlush: async () => undefined,
+    shutdown,
+  }
+  return new TracingService({
+    serviceName: 'test',
+    kafka: { brokers: ['127.0.0.1:1'] },
+    spanProcessors: [processor],
+    logger: silentLogger,
+  })
+}
+
+test('shutdown also shuts down the processors of the service, which may hold spans for elsewhere', async () => {
+  let isDone = false
+  const service = serviceWith(async () => {
+    await new Promise(setImmediate)
+    isDone = true
+  })
+  assert.equal(await service.shutdown(), true)
+  assert.ok(isDone)
+})
+
+test('a processor that fails, or never ends, neither rejects the shutdown nor holds it up', async () => {
+  const failing = serviceWith(() => Promise.reject(new Error('no')))
+  assert.equal(await failing.shutdown(), true)
+  const hanging = serviceWith(() => new Promise(() => undefined))
+  assert.equal(await hanging.shutdown(20), true)
+})

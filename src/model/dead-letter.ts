@@ -56,6 +56,22 @@ export function copyHeaders(headers: RecordHeaders): Record<string, Buffer | str
   return copies
 }
 
+/** What an object and a name cost for each header value, beside its bytes. */
+const HEADER_OVERHEAD_BYTES = 150
+
+/** Memory that copied headers take, about. */
+export function headerBytes(headers: RecordHeaders): number {
+  let bytes = 0
+  for (const name in headers) {
+    const value = headers[name]
+    if (value === undefined) continue
+    for (const one of typeof value === 'string' || Buffer.isBuffer(value) ? [value] : value) {
+      bytes += HEADER_OVERHEAD_BYTES + name.length + one.length
+    }
+  }
+  return bytes
+}
+
 /** A record on its way to the dead-letter topic. */
 export interface DeadLetter {
   readonly topic: string

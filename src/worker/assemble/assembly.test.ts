@@ -327,6 +327,20 @@ test('a lost partition leaves nothing behind: no fragment, no memory', () => {
   assert.ok(assembly.slabBytes <= 2 * 1024 * 1024)
 })
 
+test('headers count: records with small values and large headers stay within the share as well', () => {
+  const maxOpenBytes = 4 * 1024 * 1024
+  const { assembly, closed } = setUp({ maxOpenBytes })
+  const handler = assembly.handlerFor(new FakeTask())
+  for (let i = 0; i < 100; i++) {
+    const headers = { baggage: Buffer.alloc(100_000), twice: ['a', Buffer.alloc(50_000)] }
+    handler.onRecord({ ...spansRecord(i, 1_000 + i, `sid-${i}`, [span(1, null)]), headers })
+  }
+  assert.ok(assembly.openTraces < 30, `${assembly.openTraces} open traces hold 150 KB of headers each`)
+  assert.equal(closed.length + assembly.openTraces, 100)
+  handler.onLost()
+  assert.equal(assembly.openBytes, 0)
+})
+
 test('open traces stay within their share: the oldest of all partitions are closed, and nothing is lost', () => {
   const maxOpenBytes = 4 * 1024 * 1024
   const { assembly, closed, counters } = setUp({ maxOpenBytes })

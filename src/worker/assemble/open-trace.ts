@@ -2,6 +2,8 @@
 export interface TraceEntry {
   readonly byteLength: number
   readonly rowCount: number
+  /** Memory of the record's headers. */
+  readonly headerBytes: number
 }
 
 /** Heap that an open trace and each of its records cost beside the record's bytes: counted, so that a flood of tiny traces is bounded too. */
@@ -20,6 +22,7 @@ export class OpenTrace<R extends TraceEntry> {
   readonly records: R[] = []
   byteLength = 0
   rowCount = 0
+  headerBytes = 0
   /** What the look at its quiet time said; `null` = not looked at since its last record. */
   isCompleteIfIdle: boolean | null = null
   /** Its place among the open traces by age, and by last record. */
@@ -35,7 +38,8 @@ export class OpenTrace<R extends TraceEntry> {
 
   /** Memory that this trace is charged with. */
   get heldBytes(): number {
-    return TRACE_OVERHEAD_BYTES + this.records.length * RECORD_OVERHEAD_BYTES + this.byteLength
+    const overhead = TRACE_OVERHEAD_BYTES + this.records.length * RECORD_OVERHEAD_BYTES
+    return overhead + this.byteLength + this.headerBytes
   }
 }
 

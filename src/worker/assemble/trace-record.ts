@@ -1,6 +1,6 @@
 import type { RecordType } from '../../codec/record-type.ts'
 import { BODY_START } from '../../codec/wire.ts'
-import type { RecordHeaders } from '../../model/dead-letter.ts'
+import { headerBytes, type RecordHeaders } from '../../model/dead-letter.ts'
 import type { FragmentRecord } from '../../model/fragment.ts'
 import type { NodeTraceLog } from '../../model/node-trace-log.ts'
 import type { SpanBatch } from '../../model/span.ts'
@@ -18,6 +18,7 @@ export class TraceRecord implements FragmentRecord, SlabPlace {
   readonly type: RecordType
   /** Headers of the record as it came, for the dead-letter topic; `null` = none. */
   readonly headers: RecordHeaders | null
+  readonly headerBytes: number
   slab: Slab | null = null
   start = 0
   isPinned = false
@@ -40,6 +41,7 @@ export class TraceRecord implements FragmentRecord, SlabPlace {
     this.storedBytes = storedBytes
     this.type = type
     this.headers = headers
+    this.headerBytes = headers === null ? 0 : headerBytes(headers)
   }
 
   get kind(): 'spans' | 'log' {

@@ -12,6 +12,7 @@ interface Entry {
   readonly appendMs: number
   readonly byteLength: number
   readonly rowCount: number
+  readonly headerBytes: number
   readonly says: Completeness
 }
 
@@ -38,6 +39,7 @@ const logs = fc
       ),
       byteLength: fc.integer({ min: 1, max: 200 }),
       rowCount: fc.integer({ min: 1, max: 5 }),
+      headerBytes: fc.integer({ min: 0, max: 1_000 }),
       says: fc.constantFrom<Completeness>('complete', 'complete_if_idle', 'incomplete'),
     }),
     { maxLength: 120 },
@@ -190,6 +192,7 @@ test('a record of a SID whose fragment a former owner settled makes a late fragm
     appendMs,
     byteLength: 1,
     rowCount: 1,
+    headerBytes: 0,
     says: 'incomplete',
   })
   const cuts = run([entry(0, 1_000), entry(1, 1_015)], () => true, new Set([0]), 10)
@@ -203,7 +206,15 @@ test('memory pressure closes the oldest trace first, and what a table is charged
     const sid = `sid-${i}`
     traces.append(
       sid,
-      { offset: i, sid, appendMs: 1_000 + i, byteLength: 100, rowCount: 1, says: 'incomplete' },
+      {
+        offset: i,
+        sid,
+        appendMs: 1_000 + i,
+        byteLength: 100,
+        rowCount: 1,
+        headerBytes: 7,
+        says: 'incomplete',
+      },
       1_000 + i,
     )
   }

@@ -130,10 +130,11 @@ export class TraceTable<R extends TraceEntry> {
     trace.records.push(record)
     trace.byteLength += record.byteLength
     trace.rowCount += record.rowCount
+    trace.headerBytes += record.headerBytes
     trace.lastMs = streamMs
     trace.isCompleteIfIdle = null
     this.#quiet.push(trace.byLast)
-    this.#heldBytes += record.byteLength + RECORD_OVERHEAD_BYTES
+    this.#heldBytes += record.byteLength + record.headerBytes + RECORD_OVERHEAD_BYTES
   }
 
   /** A record of this SID was settled by a former owner: what comes now is late. */

@@ -106,10 +106,16 @@ test('while the dead-letter topic is away letters wait, a full queue says so, an
 test('the queue is bounded by bytes too, and one letter over the bound is still taken', async () => {
   const { letters, letter, state } = setUp({ maxBytes: 1_000 })
   state.isAway = true
-  assert.ok(letters.offer(letter(0, { value: Buffer.alloc(5_000) })))
+  assert.ok(letters.offer(letter(0, { value: Buffer.alloc(5_000), headers: {} })))
   assert.equal(letters.offer(letter(1)), false)
   assert.equal(letters.queuedBytes, 5_005)
   letters.close()
+  const second = setUp({ maxBytes: 1_000 })
+  second.state.isAway = true
+  const headers = { baggage: [Buffer.alloc(700), Buffer.alloc(700)] }
+  assert.ok(second.letters.offer(letter(0, { headers })))
+  assert.equal(second.letters.offer(letter(1)), false, 'headers count')
+  second.letters.close()
 })
 
 test('a value over the limit of the topic is left out with its size and sha256, and its neighbours go whole', async () => {

@@ -5,6 +5,7 @@ import {
   DEAD_LETTER_HEADERS,
   type DeadLetter,
   type DeadLetterQueue,
+  headerBytes,
 } from '../../model/dead-letter.ts'
 import { isSiderealError } from '../../model/errors.ts'
 import { asError, type Backoff, backoffMs, errorCode, pause } from '../../model/retry.ts'
@@ -83,7 +84,7 @@ export class DeadLetters implements DeadLetterQueue {
   }
 
   offer(letter: DeadLetter): boolean {
-    const bytes = (letter.key?.length ?? 0) + (letter.value?.length ?? 0)
+    const bytes = (letter.key?.length ?? 0) + (letter.value?.length ?? 0) + headerBytes(letter.headers)
     const isFull =
       this.#waiting.length >= this.#maxRecords ||
       (this.#waiting.length > 0 && this.#bytes + bytes > this.#maxBytes)

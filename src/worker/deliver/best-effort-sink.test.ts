@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Fragment } from '../../model/fragment.ts'
+import type { Fragment, FragmentRecord } from '../../model/fragment.ts'
 import { ManualClock, settlePromises } from '../../model/manual-clock.ts'
-import type { Sink } from '../../model/sink.ts'
-import { silentLogger } from '../../telemetry/logger.ts'
+import type { RefusedRecord, Sink } from '../../model/sink.ts'
+import { type Logger, silentLogger } from '../../telemetry/logger.ts'
 import { BestEffortSink } from './best-effort-sink.ts'
 import { DELIVERER_LIMITS } from './deliverer.ts'
 import { SharedDelivery } from './delivery.ts'
 
-function setUp() {
+function setUp(
+  change: { logger?: Logger; refuse?: (fragments: readonly Fragment[]) => RefusedRecord[] } = {},
+) {
   const clock = new ManualClock()
   const answers: (() => void)[] = []
   const written: string[] = []
@@ -18,7 +20,7 @@ function setUp() {
     write: async (fragments) => {
       await new Promise<void>((resolve) => answers.push(resolve))
       written.push(...fragments.map(({ sid }) => sid))
-      return { refused: [] }
+      return { refused: change.refuse?.(fragments) ?? [] }
     },
     close: () => Promise.resolve(),
   }
@@ -29,7 +31,7 @@ function setUp() {
     mayDeliver: () => gate.mayDeliver,
     clock,
     random: () => 1,
-    logger: silentLogger,
+    logger: change.logger ?? silentLogger,
     metrics: {
       observeWrite: () => undefined,
       countError: () => undefined,
@@ -83,4 +85,19 @@ test('nothing is written while the source is in doubt, and nothing is lost by it
   answers.shift()?.()
   await queue.drained()
   assert.deepEqual(written, ['first'])
+})
+
+test('what the receiver refuses is logged with its offsets, so that it can be found again', async () => {
+  const lines: unknown[] = []
+  const logger: Logger = { ...silentLogger, error: (fields: object) => void lines.push(fields) }
+  const record = { ...({} as FragmentRecord), topic: 'in', partition: 3, offset: 41 }
+  const { answers, queue } = setUp({ logger, refuse: () => [{ record, reason: 'too many attributes' }] })
+  await queue.start()
+  queue.offer([queued('first')])
+  await settlePromises()
+  answers.shift()?.()
+  await queue.drained()
+  assert.deepEqual(lines, [
+    { sink: 'optional', why: 'too many attributes', records: 1, offsets: ['in/3:41'] },
+  ])
 })

@@ -1,7 +1,7 @@
 import type { Clock } from '../../model/clock.ts'
 import type { Fragment } from '../../model/fragment.ts'
 import { asError, type Backoff, backoffMs, errorCode, pause } from '../../model/retry.ts'
-import type { Sink } from '../../model/sink.ts'
+import type { RefusedRecord, Sink } from '../../model/sink.ts'
 import { type Logger, RepeatedWarnings } from '../../telemetry/logger.ts'
 import type { DeliveryMetrics } from '../../telemetry/metrics.ts'
 import { offsetRanges, type SharedDelivery } from './delivery.ts'
@@ -138,7 +138,7 @@ export class BestEffortSink {
         const { refused } = await sink.write(fragments, signal)
         const rows = fragments.reduce((sum, fragment) => sum + fragment.rowCount, 0)
         metrics.observeWrite(sink.name, (clock.monotonicMs() - startMs) / 1_000, rows)
-        if (refused.length > 0) metrics.countRefused(sink.name, refused.length)
+        if (refused.length > 0) this.#countRefused(refused)
         this.#failingSinceMs = null
         return true
       } catch (error) {
@@ -170,6 +170,17 @@ export class BestEffortSink {
       bytes += fragment.byteLength
     }
     return this.#queue.splice(0, count)
+  }
+
+  /** Lost to this sink alone, and never a dead letter: other sinks have these records. */
+  #countRefused(refused: readonly RefusedRecord[]): void {
+    const { sink, metrics, logger } = this.#options
+    metrics.countRefused(sink.name, refused.length)
+    const offsets = offsetRanges([{ records: refused.map(({ record }) => record) }])
+    logger.error(
+      { sink: sink.name, why: refused[0]?.reason, records: refused.length, offsets },
+      'a best-effort sink refuses records for their content',
+    )
   }
 
   #countLost(fragments: readonly Fragment[], why: string): void {

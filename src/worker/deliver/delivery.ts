@@ -43,7 +43,7 @@ export class SharedDelivery {
 }
 
 /** `partition:first-last,offset,…` of the records, for log lines: what an operator needs to find them again. Cut after `limit` ranges. */
-export function offsetRanges(fragments: readonly Fragment[], limit = 20): string[] {
+export function offsetRanges(fragments: readonly Pick<Fragment, 'records'>[], limit = 20): string[] {
   const byPartition = new Map<string, number[]>()
   for (const { records } of fragments) {
     for (const record of records) {

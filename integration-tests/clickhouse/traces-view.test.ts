@@ -238,6 +238,24 @@ test('each app of a fragment has a row of its own records alone', async () => {
   ])
 })
 
+test('a whole trace of two apps is complete for each of them, though only one has the root', async () => {
+  const sid = `two-apps-${randomUUID()}`
+  const [own, other] = [`own-${randomUUID()}`, `other-${randomUUID()}`]
+  await write(
+    testFragment([
+      testRecord(testBatch({ sid, appId: own, spans: [testSpan()] })),
+      testRecord(testBatch({ sid, appId: other, spans: [child(2, 1)] })),
+    ]),
+  )
+  for (const app of [own, other]) {
+    const [row] = await client.query<TraceRow>(
+      'SELECT * FROM traces_between(app = {app:String}, from = {from:String}, to = {to:String})',
+      { app, from: '2026-06-15 00:00:00', to: '2026-06-16 00:00:00' },
+    )
+    assert.deepEqual([row?.sid, row?.status, row?.missing_count], [sid, 'complete', '0'], app)
+  }
+})
+
 test('a trace id whose spans lead to no root is missing its root', async () => {
   const sid = `unrooted-${randomUUID()}`
   const loop = [

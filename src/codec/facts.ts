@@ -144,7 +144,7 @@ export class FactsCollector {
     const isWanted = this.#apps.length === 1 ? () => true : (record: number) => records[record]!.app === app
     const lists = this.#lists
     const traceIds = this.spans.list(spans, lists)
-    const root = this.spans.listRoots(isWanted, lists.rootedTrace)
+    const root = this.spans.listRoots(spans, isWanted, lists.rootedTrace)
     const own = this.#apps.length === 1 ? records : records.filter((record) => record.app === app)
     const claimed = identities(own)
     return {

@@ -16,11 +16,14 @@ export type ReceivedRecord =
 export function referenceFacts(records: readonly ReceivedRecord[]): FragmentFacts[] {
   const apps = [...new Set(records.map((record) => (record.batch ?? record.log).appId))].sort()
   const present = spanIds(records)
+  const roots = records.flatMap((record) => record.batch?.spans ?? []).filter((span) => isRoot(span, present))
+  const rooted = new Set(roots.map((span) => span.traceId))
   return apps.map((app) =>
     factsOf(
       app,
       records.filter((record) => (record.batch ?? record.log).appId === app),
       present,
+      rooted,
     ),
   )
 }
@@ -54,6 +57,7 @@ function factsOf(
   appId: string,
   records: readonly ReceivedRecord[],
   present: ReadonlySet<string>,
+  rooted: ReadonlySet<string>,
 ): FragmentFacts {
   const batches = records.flatMap((record) => record.batch ?? [])
   const logs = records.flatMap((record) => record.log ?? [])
@@ -117,7 +121,9 @@ function factsOf(
         .map(({ span }) => spanKey(span.traceId, span.parentSpanId ?? '')),
     ),
     traceKeys: keys(spans.map(({ span }) => traceKey(span.traceId))),
-    rootedTraceKeys: keys(roots.map(({ span }) => traceKey(span.traceId))),
+    rootedTraceKeys: keys(
+      spans.filter(({ span }) => rooted.has(span.traceId)).map(({ span }) => traceKey(span.traceId)),
+    ),
     nodes: newest(
       records.flatMap(({ log, receivedAtMs }) =>
         (log?.trace ?? []).map((node, place) => ({

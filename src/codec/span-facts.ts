@@ -174,17 +174,24 @@ export class SpanFacts {
     return traceIds.length > 1 ? traceIds.sort() : traceIds
   }
 
-  /** Marks the rooted trace ids of the records that `isWanted` names; the earliest of their roots is returned. */
+  /**
+   * Marks those trace ids of the given spans (all, without them) that have a root anywhere in the fragment; the earliest root in the records
+   * that `isWanted` names is returned.
+   */
   listRoots(
+    spans: readonly number[] | undefined,
     isWanted: (record: number) => boolean,
     into: KeyList,
   ): { name: string; record: number } | undefined {
+    const traces = spans && new Set(spans.map((span) => this.#rows[span * STRIDE + TRACE]!))
     let earliest: RootCandidate | undefined
     for (const root of this.#roots) {
       const at = root.span * STRIDE
-      if (!isWanted(this.#rows[at + RECORD]!) || !this.#isRoot(at)) continue
+      if (!this.#isRoot(at)) continue
       const trace = this.#rows[at + TRACE]!
-      into.push(this.#traces.highAt(trace), this.#traces.lowAt(trace))
+      if (traces === undefined || traces.has(trace))
+        into.push(this.#traces.highAt(trace), this.#traces.lowAt(trace))
+      if (!isWanted(this.#rows[at + RECORD]!)) continue
       if (earliest === undefined || isEarlier(root, earliest)) earliest = root
     }
     return earliest && { name: earliest.name, record: this.recordOf(earliest.span) }

@@ -67,7 +67,7 @@ export interface FragmentFacts {
   readonly errorKeys: BigUint64Array
   /** Hash of (trace id, parent span id) of local parents that are nowhere in the whole fragment. */
   readonly missingParents: BigUint64Array
-  /** Hash of each trace id, and of those that have a root. */
+  /** Hash of each trace id of this app's spans, and of those that have a root anywhere in the whole fragment. */
   readonly traceKeys: BigUint64Array
   readonly rootedTraceKeys: BigUint64Array
   readonly nodes: readonly NodeFact[]

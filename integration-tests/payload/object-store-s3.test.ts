@@ -88,6 +88,21 @@ test('a pre-signed URL gives a range of the object to anybody', async () => {
   assert.equal(await response.text(), '234')
 })
 
+test('a pre-signed URL of a range gives nothing else of the object', async () => {
+  const store = openObjectStore(`s3://${freshBucket()}/p`, options())
+  await store.ensureBucket()
+  await store.put('pack', Buffer.from('mine, and of others'))
+  const url = await store.presign('pack', 60, { offset: 0, length: 4 })
+  assert.ok(url !== undefined)
+  const own = await fetch(url, { headers: { range: 'bytes=0-3' } })
+  assert.deepEqual([own.status, await own.text()], [206, 'mine'])
+  for (const headers of [{ range: 'bytes=0-18' }, { range: 'bytes=4-9' }, {}]) {
+    const other = await fetch(url, { headers })
+    assert.equal(other.status, 403, JSON.stringify(headers))
+    await other.body?.cancel()
+  }
+})
+
 test('the lifecycle of the bucket is told in days', async () => {
   const bucket = freshBucket()
   const store = openObjectStore(`s3://${bucket}/x`, options())

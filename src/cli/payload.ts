@@ -26,7 +26,9 @@ export function registerPayloadCommand(program: Command): void {
     })
   payload
     .command('url')
-    .description('Print a pre-signed URL of the pack that holds the value, with the byte range to ask for.')
+    .description(
+      'Print a command by which anybody reads this value, and no other of its pack, by a pre-signed URL.',
+    )
     .argument('<reference>', 'a value of the column payload_refs')
     .option('--expires <seconds>', 'how long it is valid', wholeNumber(1, 604_800), 3_600)
     .action(async (text: string, flags: { expires: number }, command: Command) => {
@@ -49,7 +51,7 @@ async function printUrl(store: ObjectStore, text: string, expiresInSeconds: numb
       'This value was cut by its producer and is stored nowhere.',
     )
   }
-  const url = await store.presign(key, expiresInSeconds)
+  const url = await store.presign(key, expiresInSeconds, { offset, length })
   if (url === undefined) {
     throw new SiderealError(
       'SIDEREAL_CONFIG_INVALID',

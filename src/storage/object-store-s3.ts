@@ -9,7 +9,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { SiderealError } from '../model/errors.ts'
-import type { ObjectStore, ObjectStoreOptions, PutOptions } from './object-store.ts'
+import type { ByteRange, ObjectStore, ObjectStoreOptions, PutOptions } from './object-store.ts'
 import { checkKey } from './object-store-key.ts'
 import { isS3Error, noSuchBucket, type S3Place, toStoreError } from './object-store-s3-errors.ts'
 
@@ -103,7 +103,7 @@ export class S3Store implements ObjectStore {
         new GetObjectCommand({
           Bucket: this.#place.bucket,
           Key: this.#prefix + key,
-          Range: `bytes=${offset}-${offset + length - 1}`,
+          Range: rangeHeader(offset, length),
         }),
         { abortSignal },
       )
@@ -127,9 +127,18 @@ export class S3Store implements ObjectStore {
     })
   }
 
-  async presign(key: string, expiresInSeconds: number): Promise<string | undefined> {
+  async presign(
+    key: string,
+    expiresInSeconds: number,
+    range: ByteRange | undefined,
+  ): Promise<string | undefined> {
     checkKey(key)
-    const command = new GetObjectCommand({ Bucket: this.#place.bucket, Key: this.#prefix + key })
+    const command = new GetObjectCommand({
+      Bucket: this.#place.bucket,
+      Key: this.#prefix + key,
+      // A header that is signed: a request without it, or with another range, is refused.
+      ...(range === undefined ? {} : { Range: rangeHeader(range.offset, range.length) }),
+    })
     return await this.#run('sign a URL', undefined, () =>
       getSignedUrl(this.#client, command, { expiresIn: expiresInSeconds }),
     )
@@ -218,6 +227,10 @@ export class S3Store implements ObjectStore {
       signal?.removeEventListener('abort', onAbort)
     }
   }
+}
+
+function rangeHeader(offset: number, length: number): string {
+  return `bytes=${offset}-${offset + length - 1}`
 }
 
 function hasHeaders(request: unknown): request is { headers: Record<string, string> } {

@@ -27,6 +27,12 @@ export interface PutOptions {
   signal?: AbortSignal | undefined
 }
 
+/** `length` bytes from `offset`; at least one. */
+export interface ByteRange {
+  offset: number
+  length: number
+}
+
 /**
  * A place for objects that are written once. Both implementations run one contract suite (`object-store-contract.testing.ts`).
  *
@@ -52,8 +58,11 @@ export interface ObjectStore {
   getRange(key: string, offset: number, length: number, signal?: AbortSignal): Promise<Buffer>
   /** Bytes of the object. */
   size(key: string, signal?: AbortSignal): Promise<number>
-  /** A URL by which anybody reads the whole object for that time (send a `Range` header for a part of it); `undefined`: the store has none. */
-  presign(key: string, expiresInSeconds: number): Promise<string | undefined>
+  /**
+   * A URL by which anybody reads that range of the object for that time, by a request with exactly this `Range` header, and nothing else of
+   * it: a pack holds the payloads of many tenants. Without a range it gives the whole object. `undefined`: the store has none.
+   */
+  presign(key: string, expiresInSeconds: number, range?: ByteRange): Promise<string | undefined>
   /** After how many days the store deletes objects whose keys begin so. Infinity = never; `undefined` = it cannot tell. */
   lifecycleDays(keyPrefix?: string): Promise<number | undefined>
   close(): Promise<void>

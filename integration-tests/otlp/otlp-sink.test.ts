@@ -286,3 +286,29 @@ test('a receiver that never answers fails the write after its time, retryable, a
     await Promise.all([hasty.close(), patient.close()])
   }
 })
+
+test('an abort ends a write that waits for its turn behind calls that are never answered', async () => {
+  const open: (() => void)[] = []
+  const receiver = new OtlpReceiver({
+    onRequest: () => new Promise((resolve) => open.push(() => resolve(undefined))),
+  })
+  await receiver.start()
+  const sink = new OtlpSink({ url: receiver.url, timeoutMs: 20_000, concurrency: 1, maxRequestSpans: 1 })
+  try {
+    const blocking = new AbortController()
+    const first = assert.rejects(sink.write([fragmentOf(manySpans(1))], blocking.signal))
+    const controller = new AbortController()
+    const waiting = sink.write([fragmentOf(manySpans(3))], controller.signal)
+    setTimeout(() => controller.abort(new Error('partition lost')), 20)
+    const late = new Promise((_, reject) => {
+      setTimeout(() => reject(new Error('the write still waits')), 5_000).unref()
+    })
+    await assert.rejects(Promise.race([waiting, late]), (error) => isSiderealError(error) && error.retryable)
+    blocking.abort(new Error('partition lost'))
+    await first
+  } finally {
+    for (const answer of open) answer()
+    await receiver.close()
+    await sink.close()
+  }
+})

@@ -77,7 +77,7 @@ export class OtlpSink implements Sink {
     }
     const sending: Promise<void>[] = []
     for (const request of exportRequests(fragments, this.#writer, limits)) {
-      await this.#slot()
+      if (!(await this.#slot(signal))) break
       if (attempt.failure !== undefined || signal.aborted) {
         this.#freeSlot()
         break
@@ -122,9 +122,25 @@ export class OtlpSink implements Sink {
     await this.#send(requestOf(parts.filter((part) => !half.has(part.record))), attempt)
   }
 
-  async #slot(): Promise<void> {
-    if (this.#inFlight >= this.#concurrency) await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    else this.#inFlight += 1
+  /** Resolves with true when it is the caller's turn, with false when the signal aborts before: calls ahead may hang until their deadline. */
+  #slot(signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return Promise.resolve(false)
+    if (this.#inFlight < this.#concurrency) {
+      this.#inFlight += 1
+      return Promise.resolve(true)
+    }
+    return new Promise((resolve) => {
+      const onTurn = (): void => {
+        signal.removeEventListener('abort', onAbort)
+        resolve(true)
+      }
+      const onAbort = (): void => {
+        this.#waiting = this.#waiting.filter((other) => other !== onTurn)
+        resolve(false)
+      }
+      this.#waiting.push(onTurn)
+      signal.addEventListener('abort', onAbort, { once: true })
+    })
   }
 
   #freeSlot(): void {

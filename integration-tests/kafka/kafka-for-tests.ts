@@ -9,7 +9,7 @@ export interface ReadRecord {
   readonly message: KafkaMessage
 }
 
-/** Reads a topic from its beginning until `count` records are there. */
+/** Reads a topic from its beginning until `count` records are there, each once: kafkajs begins anew after a crash of its own. */
 export async function readTopic(
   kafka: Kafka,
   topic: string,
@@ -17,14 +17,14 @@ export async function readTopic(
   timeoutMs = 60_000,
 ): Promise<ReadRecord[]> {
   const consumer = kafka.consumer({ groupId: `read-${randomUUID()}`, maxWaitTimeInMs: 100 })
-  const records: ReadRecord[] = []
+  const records = new Map<string, ReadRecord>()
   let timer: NodeJS.Timeout | undefined
   try {
     await consumer.connect()
     await consumer.subscribe({ topic, fromBeginning: true })
     await new Promise<void>((resolve, reject) => {
       timer = setTimeout(
-        () => reject(new Error(`${records.length} of ${count} records of ${topic} in ${timeoutMs} ms`)),
+        () => reject(new Error(`${records.size} of ${count} records of ${topic} in ${timeoutMs} ms`)),
         timeoutMs,
       )
       // On a broker that has just started the coordinator is still loading: kafkajs crashes, and restarts by itself.
@@ -35,8 +35,10 @@ export async function readTopic(
         .run({
           autoCommit: false,
           eachBatch: async ({ batch }) => {
-            for (const message of batch.messages) records.push({ partition: batch.partition, message })
-            if (records.length >= count) resolve()
+            for (const message of batch.messages) {
+              records.set(`${batch.partition}/${message.offset}`, { partition: batch.partition, message })
+            }
+            if (records.size >= count) resolve()
           },
         })
         .catch(reject)
@@ -45,7 +47,7 @@ export async function readTopic(
     clearTimeout(timer)
     await consumer.disconnect()
   }
-  return records
+  return [...records.values()]
 }
 
 /** Runs a class of Kafka's own jars and gives what it printed. */

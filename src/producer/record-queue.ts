@@ -4,6 +4,7 @@ import { writeFrameHeader } from '../codec/wire.ts'
 import type { OutgoingRecord, SentRecord } from '../kafka/checked-producer.ts'
 import { isSiderealError } from '../model/errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import { WaitingRecords } from './waiting-records.ts'
 
 export type RecordKind = 'spans' | 'log'
 
@@ -70,7 +71,7 @@ export class RecordQueue {
   readonly #schemaIds = new Map<RecordKind, number>()
   /** Nothing that is done for the service's traces may make traces itself. */
   readonly #context = suppressTracing(ROOT_CONTEXT)
-  #waiting: Waiting[] = []
+  readonly #waiting = new WaitingRecords<Waiting>()
   #bytes = 0
   #items = 0
   #inFlight = 0
@@ -111,7 +112,7 @@ export class RecordQueue {
     }
     this.#bytes += sizeOf(record)
     this.#items += record.items
-    this.#waiting.push({ ...record, number: this.#number++, attempts: 0 })
+    this.#waiting.add({ ...record, number: this.#number++, attempts: 0 })
     this.#dropOldest()
     this.#pump()
   }
@@ -144,9 +145,8 @@ export class RecordQueue {
   close(): void {
     this.#isClosed = true
     clearTimeout(this.#pause)
-    const rest = this.#waiting
-    this.#waiting = []
-    for (const record of rest) this.#remove(record, 'shutdown')
+    for (let record = this.#waiting.shift(); record !== undefined; record = this.#waiting.shift())
+      this.#remove(record, 'shutdown')
     this.#resolveIdle()
   }
 
@@ -169,33 +169,31 @@ export class RecordQueue {
   }
 
   #dropOldest(): void {
-    let count = 0
     const { maxBytes, maxItems } = this.#options
-    while ((this.#bytes > maxBytes || this.#items > maxItems) && count < this.#waiting.length) {
-      this.#remove(this.#waiting[count++]!, 'queue_full')
+    while (this.#bytes > maxBytes || this.#items > maxItems) {
+      const oldest = this.#waiting.shift()
+      if (oldest === undefined) return
+      this.#remove(oldest, 'queue_full')
+      this.#resolveIdle()
     }
-    if (count === 0) return
-    this.#waiting = this.#waiting.slice(count)
-    this.#resolveIdle()
   }
 
   #pump(): void {
     if (this.#pause !== undefined || this.#isClosed) return
-    let count = 0
-    for (; count < this.#waiting.length; count++) {
-      const record = this.#waiting[count]!
+    for (let record = this.#waiting.first; record !== undefined; record = this.#waiting.first) {
       const id = this.#schemaIds.get(record.kind)
       if (id === undefined) {
         this.#fetchIds()
         break
       }
       if (this.#inFlight > 0 && this.#inFlightBytes + sizeOf(record) > this.#options.maxInFlightBytes) break
+      this.#waiting.shift()
       this.#inFlight++
       this.#inFlightBytes += sizeOf(record)
       writeFrameHeader(record.framed, id)
-      contextApi.with(this.#context, () => void this.#send(record))
+      const next = record
+      contextApi.with(this.#context, () => void this.#send(next))
     }
-    if (count > 0) this.#waiting = this.#waiting.slice(count)
   }
 
   async #send(record: Waiting): Promise<void> {
@@ -230,8 +228,7 @@ export class RecordQueue {
       return
     }
     // Back to its place: several come back at once, and the oldest must be the first to go when there is no room.
-    const place = this.#waiting.findIndex(({ number }) => number > record.number)
-    this.#waiting.splice(place < 0 ? this.#waiting.length : place, 0, record)
+    this.#waiting.putBack(record)
     this.#dropOldest()
     this.#report('sending to Kafka failed, and will be tried again', { cause: String(error) })
     this.#wait()
@@ -254,7 +251,7 @@ export class RecordQueue {
   #fetchIds(): void {
     if (this.#isFetchingIds) return
     this.#isFetchingIds = true
-    const kinds = [...new Set(this.#waiting.map(({ kind }) => kind))].filter(
+    const kinds = [...new Set([...this.#waiting].map(({ kind }) => kind))].filter(
       (kind) => !this.#schemaIds.has(kind),
     )
     const fetched = contextApi.with(this.#context, () =>

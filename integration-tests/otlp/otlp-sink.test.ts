@@ -244,11 +244,13 @@ test('errors of state reject the write: retryable when they may pass, with the n
 })
 
 test('start says that nobody is there, or that the other end does not speak OTLP', async () => {
-  const nobody = new OtlpSink({ url: 'http://127.0.0.1:1', timeoutMs: 1_000 })
-  await assert.rejects(
-    nobody.start(),
-    (error) => isSiderealError(error, 'SIDEREAL_OTLP_FAILED') && error.retryable,
-  )
+  const nobody = new OtlpSink({ url: 'http://user:hidden@127.0.0.1:1', timeoutMs: 1_000 })
+  await assert.rejects(nobody.start(), (error) => {
+    assert.ok(isSiderealError(error, 'SIDEREAL_OTLP_FAILED') && error.retryable)
+    assert.match(error.message, /http:\/\/127\.0\.0\.1:1 /)
+    assert.ok(!error.message.includes('hidden'))
+    return true
+  })
   await nobody.close()
   await withSink({}, async (sink, collected) => {
     collected.answer = () => ({ code: status.UNIMPLEMENTED, details: 'unknown service' })

@@ -40,6 +40,8 @@ export class OtlpSink implements Sink {
   readonly name: string
   readonly #options: OtlpSinkOptions
   readonly #transport: OtlpTransport
+  /** For messages: a URL may hold credentials. */
+  readonly #place: string
   readonly #writer = new ProtoWriter()
   readonly #concurrency: number
   #inFlight = 0
@@ -57,6 +59,8 @@ export class OtlpSink implements Sink {
       timeoutMs: options.timeoutMs ?? 10_000,
       onPartialSuccess: (spans, message) => options.observer?.rejected?.(spans, message.slice(0, 300)),
     })
+    const { protocol, host } = new URL(options.url)
+    this.#place = `${protocol}//${host}`
   }
 
   /** Sends an empty request: it shows a wrong address, port, protocol or token before the first span. */
@@ -64,7 +68,7 @@ export class OtlpSink implements Sink {
     try {
       await this.#transport.export(requestOf([]))
     } catch (error) {
-      const failure = readFailure(error, this.#options.url)
+      const failure = readFailure(error, this.#place)
       if (failure.kind === 'state') throw failure.error
     }
   }
@@ -103,7 +107,7 @@ export class OtlpSink implements Sink {
       await this.#transport.export(request)
       this.#options.observer?.exported?.(request.spanCount, request.byteLength)
     } catch (error) {
-      const failure = readFailure(error, this.#options.url)
+      const failure = readFailure(error, this.#place)
       if (failure.kind === 'state') attempt.failure ??= failure.error
       else await this.#findRefused(request.parts, failure.reason, attempt)
     }

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { SiderealError } from '../../model/errors.ts'
 import { makeTemporaryFolder } from '../local-folders.ts'
@@ -28,6 +29,12 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
   const { signal, print } = options
   await using cleanup = new AsyncDisposableStack()
   const folder = makeTemporaryFolder('demo')
+  let isWhole = false
+  cleanup.defer(() => {
+    // After a failure the logs in it are what a report needs.
+    if (isWhole || signal.aborted) rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
+    else print(`logs and ledgers are in ${folder} until the next start`)
+  })
 
   print('\n— Starting the servers')
   const stack = cleanup.use(await startStack({ dataFolder: join(folder, 'stack'), onProgress: print }))
@@ -70,8 +77,9 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
   const isPayloadWhole = await showFindings(env, requests, options)
   showExports(receiver, print)
   print(`\n${lastLine}`)
+  isWhole = isClean && isPayloadWhole
   if (options.isKept) await keep(env, worker.url, options)
-  return isClean && isPayloadWhole
+  return isWhole
 }
 
 async function sendAll(services: DemoServices, options: DemoOptions): Promise<SentRequest[]> {

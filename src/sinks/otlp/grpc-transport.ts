@@ -38,7 +38,7 @@ const DEFAULT_PORT = '4317'
 
 /**
  * The transport of the official exporter (`@opentelemetry/exporter-trace-otlp-grpc` is this delegate with the SDK's serializer), given bytes of
- * our own: the SDK's `ReadableSpan` cannot hold int64 beyond 2^53, whole doubles, repeated keys or unknown flags (docs/decisions/0006-otlp-bytes.md).
+ * our own: the SDK's `ReadableSpan` cannot hold int64 beyond 2^53, whole doubles, repeated keys or unknown flags (docs/decisions/0005-otlp-bytes.md).
  */
 export function openGrpcTransport(options: GrpcTransportOptions): OtlpTransport {
   const { host, channelCredentials } = checkAddress(options)

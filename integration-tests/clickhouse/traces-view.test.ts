@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import type { CloseReason, Fragment, FragmentRecord } from '../../src/model/fragment.ts'
 import {
   TEST_RECEIVED_AT_MS,
+  TEST_START_NS,
   testBatch,
   testFragment,
   testLog,
@@ -131,6 +132,70 @@ test('a trace is the union of its fragments, whatever their order, repetition or
     }),
     { numRuns: 12 },
   )
+})
+
+test('the root of a trace is that of the union, however its spans fell into fragments', async () => {
+  const remote = 0x300
+  const at = (seconds: number) => ({
+    startTimeNs: TEST_START_NS + BigInt(seconds) * 1_000_000_000n,
+    endTimeNs: TEST_START_NS + 60_000_000_000n,
+  })
+  const shapes = {
+    // The early child of a later root must not bring that root forward.
+    'two roots': [
+      testSpan({ name: 'r1', ...at(0) }),
+      testSpan({ name: 'r2', spanId: testSpanId(2), ...at(10) }),
+      { ...child(3, 2), ...at(-5) },
+    ],
+    'a remote parent': [
+      { ...child(2, 9), flags: remote, ...at(-5) },
+      testSpan({ name: 'r1', ...at(0) }),
+      { ...child(3, 1), flags: remote, ...at(-7) },
+    ],
+    // The clock of the called service is slow: only the union shows that its span is no root.
+    'remote parents alone': [
+      { ...child(2, 9), flags: remote, ...at(0) },
+      { ...child(3, 2), flags: remote, ...at(-1) },
+      { ...child(4, 8), flags: remote, ...at(3) },
+    ],
+    'one time': [
+      testSpan({ name: 'same', ...at(0) }),
+      testSpan({ name: 'same', spanId: testSpanId(2), ...at(0) }),
+      testSpan({ name: '', spanId: testSpanId(3), traceId: testTraceId(2), ...at(1) }),
+    ],
+  }
+  const expected = {
+    'two roots': ['r1', 'service 0'],
+    'a remote parent': ['r1', 'service 1'],
+    'remote parents alone': ['span 2', 'service 0'],
+    'one time': ['same', 'service 0'],
+  }
+  const splits = [
+    [[0, 1, 2]],
+    [[2, 1, 0]],
+    [[0], [1, 2]],
+    [[1], [0, 2]],
+    [[2], [1], [0]],
+    [
+      [0, 1],
+      [1, 2],
+    ],
+  ]
+  for (const [shape, spans] of Object.entries(shapes)) {
+    for (const split of splits) {
+      const sid = `root-${randomUUID()}`
+      const records = spans.map((span, n) =>
+        testRecord(testBatch({ sid, service: `service ${n}`, spans: [span] }), { offset: n }),
+      )
+      await write(...split.map((places) => testFragment(places.map((place) => records[place]!))))
+      const { root_name, root_service } = await readTrace(sid)
+      assert.deepEqual(
+        [root_name, root_service],
+        expected[shape as keyof typeof expected],
+        `${shape}, split as ${JSON.stringify(split)}`,
+      )
+    }
+  }
 })
 
 test('equal fragments collapse, all others stay', async () => {

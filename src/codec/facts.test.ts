@@ -163,6 +163,35 @@ test('an announced node is outstanding until it is there, by id or node id, or a
   )
 })
 
+test('the earliest root does not depend on the order of records, whatever the two have in common', () => {
+  const of = (service: string): ReceivedRecord => ({
+    receivedAtMs: 1,
+    batch: {
+      ...plainBatch,
+      resource: { ...plainBatch.resource, attributes: [{ key: 'service.name', value: service }] },
+      spans: [span(1, null, { name: 'same' })],
+    },
+  })
+  assert.equal(collect([of('a'), of('b')]).build()[0]?.rootService, 'a')
+  assert.equal(collect([of('b'), of('a')]).build()[0]?.rootService, 'a')
+})
+
+test('a root without a parent goes before those with a remote parent, however early these began', () => {
+  const early = { flags: 0x300, startTimeNs: plainSpan.startTimeNs - 5n, name: 'early' }
+  const rootsOf = (...spans: Span[]) => {
+    const [built] = collect([{ receivedAtMs: 1, batch: { ...plainBatch, spans } }]).build()
+    return [built?.rootName, built?.rootStartTimeNs, built?.remoteRoots.map(({ name }) => name)]
+  }
+  const first = span(1, null, { name: 'first' })
+  assert.deepEqual(rootsOf(first, span(2, 9, early)), ['first', plainSpan.startTimeNs, []])
+  assert.deepEqual(rootsOf(span(2, 9, early), span(3, 8, { ...early, startTimeNs: 1n, name: 'late' })), [
+    'early',
+    plainSpan.startTimeNs - 5n,
+    ['early', 'late'],
+  ])
+  assert.deepEqual(rootsOf(span(2, 1)), ['', 0n, []])
+})
+
 test('an error is any of the four signs, and nothing that only looks like one', () => {
   const errorsOf = (change: Partial<Span>) =>
     collect([{ receivedAtMs: 1, batch: { ...plainBatch, spans: [span(1, null, change)] } }]).build()[0]

@@ -2,6 +2,7 @@ import type { FragmentFacts } from '../model/fragment.ts'
 import { createTextReader } from './decode-runtime.ts'
 import { KeyList } from './key-table.ts'
 import { NodeFacts } from './node-facts.ts'
+import { rootFacts } from './root-facts.ts'
 import { SpanFacts, type SpanKeyLists } from './span-facts.ts'
 
 /**
@@ -144,7 +145,7 @@ export class FactsCollector {
     const isWanted = this.#apps.length === 1 ? () => true : (record: number) => records[record]!.app === app
     const lists = this.#lists
     const traceIds = this.spans.list(spans, lists)
-    const root = this.spans.listRoots(spans, isWanted, lists.rootedTrace)
+    const roots = this.spans.listRoots(spans, isWanted, lists.rootedTrace)
     const own = this.#apps.length === 1 ? records : records.filter((record) => record.app === app)
     const claimed = identities(own)
     return {
@@ -152,8 +153,7 @@ export class FactsCollector {
       ...bounds(own),
       traceIds,
       services: services(claimed),
-      rootName: root?.name ?? '',
-      rootService: root === undefined ? '' : records[root.record]!.service,
+      ...rootFacts(roots, (record) => records[record]!.service),
       identities: claimed,
       spanKeys: lists.span.take(),
       errorKeys: lists.error.take(),

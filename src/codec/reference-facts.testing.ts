@@ -75,9 +75,22 @@ function factsOf(
     ),
   ]
   const roots = spans.filter(({ span }) => isRoot(span, present))
-  const first = roots.toSorted(
-    (a, b) => compare(startOf(a.span), startOf(b.span)) || compare(a.span.name, b.span.name),
-  )[0]
+  const trueRoots = roots.filter(({ span }) => span.parentSpanId === null)
+  const sortedRoots = (trueRoots.length > 0 ? trueRoots : roots)
+    .map(({ span, service }) => ({
+      startTimeNs: startOf(span),
+      name: span.name,
+      service,
+      parentKey: spanKey(span.traceId, span.parentSpanId ?? ''),
+    }))
+    .sort(
+      (a, b) =>
+        compare(a.startTimeNs, b.startTimeNs) ||
+        Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)) ||
+        Buffer.compare(Buffer.from(a.service), Buffer.from(b.service)) ||
+        compare(a.parentKey, b.parentKey),
+    )
+  const first = sortedRoots[0]
   const identities = new Map(
     records.map((record) => {
       const { uid, chatId } = record.batch ?? record.log
@@ -106,8 +119,10 @@ function factsOf(
     services: [...new Set([...identities.values()].map(({ service }) => service))]
       .filter((s) => s !== '')
       .sort(),
-    rootName: first?.span.name ?? '',
+    rootName: first?.name ?? '',
     rootService: first?.service ?? '',
+    rootStartTimeNs: first?.startTimeNs ?? 0n,
+    remoteRoots: trueRoots.length > 0 ? [] : unique(sortedRoots),
     identities: [...identities.values()].sort(
       (a, b) => compare(a.service, b.service) || compare(a.uid, b.uid) || compare(a.chatId, b.chatId),
     ),
@@ -228,6 +243,10 @@ function newest(facts: readonly LogFact[]): LogFact[] {
     return left.map((part, i) => compare(part, right[i] ?? 0n)).find((order) => order !== 0) ?? 0
   })
   return [...new Map(byRank.map((fact) => [fact.key, fact])).values()].sort((a, b) => compare(a.key, b.key))
+}
+
+function unique<T extends object>(sorted: readonly T[]): T[] {
+  return [...new Map(sorted.map((one) => [Object.values(one).map(String).join('\n'), one])).values()]
 }
 
 function keys(all: readonly bigint[]): BigUint64Array {

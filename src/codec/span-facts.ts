@@ -24,6 +24,17 @@ interface RootCandidate {
   name: string
 }
 
+/** A root span of a fragment. */
+export interface SpanRoot {
+  /** Clamped; Unix nanoseconds. */
+  startTimeNs: bigint
+  name: string
+  /** Index of its record. */
+  record: number
+  /** Of a root with a remote parent: hash of (trace id, parent span id). */
+  parentKey: bigint | undefined
+}
+
 export interface SpanKeyLists {
   span: KeyList
   error: KeyList
@@ -174,27 +185,32 @@ export class SpanFacts {
     return traceIds.length > 1 ? traceIds.sort() : traceIds
   }
 
-  /**
-   * Marks those trace ids of the given spans (all, without them) that have a root anywhere in the fragment; the earliest root in the records
-   * that `isWanted` names is returned.
-   */
+  /** Marks those trace ids of the given spans (all, without them) that have a root anywhere in the fragment; gives the roots in the records that `isWanted` names. */
   listRoots(
     spans: readonly number[] | undefined,
     isWanted: (record: number) => boolean,
     into: KeyList,
-  ): { name: string; record: number } | undefined {
-    const traces = spans && new Set(spans.map((span) => this.#rows[span * STRIDE + TRACE]!))
-    let earliest: RootCandidate | undefined
-    for (const root of this.#roots) {
-      const at = root.span * STRIDE
+  ): SpanRoot[] {
+    const rows = this.#rows
+    const traces = spans && new Set(spans.map((span) => rows[span * STRIDE + TRACE]!))
+    const found: SpanRoot[] = []
+    for (const { span, startHigh, startLow, name } of this.#roots) {
+      const at = span * STRIDE
       if (!this.#isRoot(at)) continue
-      const trace = this.#rows[at + TRACE]!
+      const trace = rows[at + TRACE]!
       if (traces === undefined || traces.has(trace))
         into.push(this.#traces.highAt(trace), this.#traces.lowAt(trace))
-      if (!isWanted(this.#rows[at + RECORD]!)) continue
-      if (earliest === undefined || isEarlier(root, earliest)) earliest = root
+      const record = rows[at + RECORD]!
+      if (!isWanted(record)) continue
+      const isRemote = (rows[at + BITS]! & HAS_REMOTE_PARENT) !== 0
+      found.push({
+        startTimeNs: join(startHigh, startLow),
+        name,
+        record,
+        parentKey: isRemote ? join(rows[at + PARENT_HIGH]!, rows[at + PARENT_LOW]!) : undefined,
+      })
     }
-    return earliest && { name: earliest.name, record: this.recordOf(earliest.span) }
+    return found
   }
 
   #setTrace(b: Buffer, at: number): void {
@@ -242,9 +258,6 @@ export class SpanFacts {
   }
 }
 
-function isEarlier(a: RootCandidate, b: RootCandidate): boolean {
-  if (a.startHigh !== b.startHigh || a.startLow !== b.startLow) {
-    return isBefore(a.startHigh, a.startLow, b.startHigh, b.startLow)
-  }
-  return a.name < b.name
+function join(high: number, low: number): bigint {
+  return (BigInt(high) << 32n) | BigInt(low)
 }

@@ -56,9 +56,18 @@ export interface FragmentFacts {
   /** Hex trace ids and `service.name`s (for logs: service id, else `sub`), each once, sorted. */
   readonly traceIds: readonly string[]
   readonly services: readonly string[]
-  /** Name and service of the earliest root span; empty = no root in this fragment. */
+  /**
+   * Name, service and start (clamped; Unix nanoseconds) of the earliest root span: of those without a parent when there are any, else of
+   * those whose remote parent is nowhere in the whole fragment. 0n = no root in this fragment.
+   */
   readonly rootName: string
   readonly rootService: string
+  readonly rootStartTimeNs: bigint
+  /**
+   * Of a fragment without a root that has no parent: all its roots with a remote parent, sorted, each once. Which of them are roots of the
+   * trace is known to the merge alone: the parent may be in another fragment.
+   */
+  readonly remoteRoots: readonly RemoteRoot[]
   /** Each (service, uid, chat id) that the records claimed, once, sorted: what shows a SID collision. */
   readonly identities: readonly { service: string; uid: string; chatId: string }[]
   /** Hash of (trace id, span id), sorted, each once. */
@@ -78,6 +87,16 @@ export interface FragmentFacts {
   readonly announced: readonly { logKey: bigint; nodeKey: bigint }[]
   /** Hash of the log ids in which an end node has ended. */
   readonly endedLogKeys: BigUint64Array
+}
+
+/** A span whose parent is remote, and not seen. */
+export interface RemoteRoot {
+  /** Clamped; Unix nanoseconds. */
+  readonly startTimeNs: bigint
+  readonly name: string
+  readonly service: string
+  /** Hash of (trace id, parent span id). */
+  readonly parentKey: bigint
 }
 
 export interface TokenCounts {

@@ -1,13 +1,17 @@
 -- One row a SID: the union of its fragments, whatever their order, repetition or overlap. For looking up: WHERE sid = '...'.
 CREATE OR REPLACE VIEW ${database}.traces ${on_cluster} AS
+WITH
+    -- Without a root that has no parent: the earliest with a remote parent that is in no fragment.
+    arraySort(arrayFilter(remote -> NOT has(all_spans, remote.4), all_remote_roots))[1] AS remote_root,
+    if(toUnixTimestamp64Nano(true_root.1) != 0, true_root, (remote_root.1, remote_root.2, remote_root.3)) AS root
 SELECT
     sid,
     app_id,
     app_ids,
     if(missing_count = 0, 'complete', 'partial') AS status,
     if(missing_count = 0, 'complete', worst_reason) AS reason,
-    root_name,
-    root_service,
+    root.2 AS root_name,
+    root.3 AS root_service,
     services,
     uid,
     chat_id,
@@ -58,8 +62,12 @@ FROM
             reason,
             transform(reason, ['complete', 'late', 'idle', 'max_age', 'span_limit', 'bytes_limit', 'memory_pressure'], [1, 2, 3, 4, 5, 6, 7], 0)
         ) AS worst_reason,
-        argMinIf(fragment.root_name, (fragment.start_time, fragment_id), fragment.root_name != '') AS root_name,
-        argMinIf(fragment.root_service, (fragment.start_time, fragment_id), fragment.root_name != '') AS root_service,
+        -- The earliest root; the name and the service only choose among roots of one time.
+        minIf(
+            (fragment.root_start_time, fragment.root_name, toString(fragment.root_service)),
+            toUnixTimestamp64Nano(fragment.root_start_time) != 0 AND empty(remote_roots)
+        ) AS true_root,
+        groupUniqArrayArray(remote_roots) AS all_remote_roots,
         arraySort(groupUniqArrayArray(fragment.services)) AS services,
         groupUniqArrayArray(arrayMap(i -> (i.service, toString(fragment.app_id), i.uid, i.chat_id), identities)) AS all_identities,
         arraySort(arrayDistinct(arrayFilter(value -> value != '', arrayMap(i -> i.3, all_identities))))[1] AS uid,
@@ -88,14 +96,18 @@ FROM
 -- For lists: the SIDs of one app that have a fragment received in [from, to), with all their fragments of the app
 -- from one day before to one day after. SELECT * FROM traces_between(app = '...', from = '...', to = '...').
 CREATE OR REPLACE VIEW ${database}.traces_between ${on_cluster} AS
+WITH
+    -- Without a root that has no parent: the earliest with a remote parent that is in no fragment.
+    arraySort(arrayFilter(remote -> NOT has(all_spans, remote.4), all_remote_roots))[1] AS remote_root,
+    if(toUnixTimestamp64Nano(true_root.1) != 0, true_root, (remote_root.1, remote_root.2, remote_root.3)) AS root
 SELECT
     sid,
     app_id,
     app_ids,
     if(missing_count = 0, 'complete', 'partial') AS status,
     if(missing_count = 0, 'complete', worst_reason) AS reason,
-    root_name,
-    root_service,
+    root.2 AS root_name,
+    root.3 AS root_service,
     services,
     uid,
     chat_id,
@@ -146,8 +158,12 @@ FROM
             reason,
             transform(reason, ['complete', 'late', 'idle', 'max_age', 'span_limit', 'bytes_limit', 'memory_pressure'], [1, 2, 3, 4, 5, 6, 7], 0)
         ) AS worst_reason,
-        argMinIf(fragment.root_name, (fragment.start_time, fragment_id), fragment.root_name != '') AS root_name,
-        argMinIf(fragment.root_service, (fragment.start_time, fragment_id), fragment.root_name != '') AS root_service,
+        -- The earliest root; the name and the service only choose among roots of one time.
+        minIf(
+            (fragment.root_start_time, fragment.root_name, toString(fragment.root_service)),
+            toUnixTimestamp64Nano(fragment.root_start_time) != 0 AND empty(remote_roots)
+        ) AS true_root,
+        groupUniqArrayArray(remote_roots) AS all_remote_roots,
         arraySort(groupUniqArrayArray(fragment.services)) AS services,
         groupUniqArrayArray(arrayMap(i -> (i.service, toString(fragment.app_id), i.uid, i.chat_id), identities)) AS all_identities,
         arraySort(arrayDistinct(arrayFilter(value -> value != '', arrayMap(i -> i.3, all_identities))))[1] AS uid,

@@ -33,6 +33,8 @@ export class FragmentRows {
     c.services.endRow()
     c.root_name.pushString(facts.rootName)
     c.root_service.pushString(facts.rootService)
+    c.root_start_time.push(facts.rootStartTimeNs)
+    pushRoots(c.remote_roots, facts)
     pushIdentities(c.identities, facts)
     pushKeys(c.span_keys, facts.spanKeys)
     pushKeys(c.error_keys, facts.errorKeys)
@@ -66,6 +68,13 @@ export function fragmentId(reason: string, facts: FragmentFacts): bigint {
     facts.services,
     facts.rootName,
     facts.rootService,
+    facts.rootStartTimeNs.toString(),
+    facts.remoteRoots.map((root) => [
+      root.startTimeNs.toString(),
+      root.name,
+      root.service,
+      root.parentKey.toString(),
+    ]),
     facts.identities.map((identity) => [identity.service, identity.uid, identity.chatId]),
     facts.nodes.map(factText),
     facts.logs.map(factText),
@@ -123,6 +132,17 @@ function pushIdentities(column: ArrayColumn<TupleColumn>, facts: FragmentFacts):
     asText(service).pushString(identity.service)
     asText(uid).pushString(identity.uid)
     asText(chatId).pushString(identity.chatId)
+  }
+  column.endRow()
+}
+
+function pushRoots(column: ArrayColumn<TupleColumn>, facts: FragmentFacts): void {
+  const [startTime, name, service, parent] = column.items.parts
+  for (const root of facts.remoteRoots) {
+    asInt64(startTime).push(root.startTimeNs)
+    asText(name).pushString(root.name)
+    asText(service).pushString(root.service)
+    asInt64(parent).push(root.parentKey)
   }
   column.endRow()
 }

@@ -202,6 +202,8 @@ export const TRACE_FRAGMENTS_COLUMNS = {
   services: 'Array(LowCardinality(String))',
   root_name: 'String',
   root_service: 'LowCardinality(String)',
+  root_start_time: "DateTime64(9, 'UTC')",
+  remote_roots: "Array(Tuple(start_time DateTime64(9, 'UTC'), name String, service String, parent UInt64))",
   identities: 'Array(Tuple(service String, uid String, chat_id String))',
   span_keys: 'Array(UInt64)',
   error_keys: 'Array(UInt64)',

@@ -233,6 +233,20 @@ test('a missing parent, and an announced node that never came, make a trace part
   assert.equal((await readTrace(other)).status, 'complete')
 })
 
+test('a trace that misses something is never complete by its reason, though each of its fragments closed as complete', async () => {
+  const sid = `missing-${randomUUID()}`
+  const [entry, , tools] = requestRecords(sid)
+  // As it is when the server refused the record in between.
+  await write(testFragment([entry!, tools!], 'complete'))
+  const { status, reason, missing_count, first_received_at } = await readTrace(sid)
+  assert.deepEqual([status, reason, missing_count], ['partial', 'missing', '1'])
+  const [listed] = await client.query<TraceRow>(
+    `SELECT * FROM traces_between(app = 'app-1', from = {from:String}, to = '2100-01-01') WHERE sid = {sid:String}`,
+    { sid, from: first_received_at },
+  )
+  assert.deepEqual([listed?.status, listed?.reason], ['partial', 'missing'])
+})
+
 test('the newest version of a node counts, and the places of a shorter revision stay', async () => {
   const sid = `revision-${randomUUID()}`
   const node = (total: number, runningStatus: boolean) =>

@@ -378,6 +378,21 @@ test('traces_between lists the SIDs received in a range, each with all its fragm
   assert.deepEqual(between[0], trace, 'both views say the same of a SID')
 })
 
+test('a range of traces_between may reach as far as its type does', async () => {
+  const appId = `range-${randomUUID()}`
+  await write(testFragment([testRecord(testBatch({ sid: `range-${randomUUID()}`, appId }))]))
+  for (const [from, to] of [
+    ['2000-01-01 00:00:00', '2262-04-11 12:00:00'],
+    ['1677-09-22 00:00:00', '2100-01-01 00:00:00'],
+  ]) {
+    const rows = await client.query(
+      'SELECT sid FROM traces_between(app = {app:String}, from = {from:String}, to = {to:String})',
+      { app: appId, from, to },
+    )
+    assert.equal(rows.length, 1, `from ${from} to ${to}`)
+  }
+})
+
 test('records that the server refuses are not in the facts of their fragment', async () => {
   await client.command("ALTER TABLE spans ADD CONSTRAINT no_bad CHECK name != 'bad'")
   const sid = `refused-${randomUUID()}`

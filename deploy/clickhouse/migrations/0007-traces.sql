@@ -187,8 +187,9 @@ FROM
         max(fragment.received_at) AS last_received_at
     FROM ${database}.trace_fragments AS fragment
     WHERE fragment.app_id = {app:String}
-        AND fragment.first_received_at >= {from:DateTime64(9, 'UTC')} - toIntervalDay(1)
-        AND fragment.first_received_at < {to:DateTime64(9, 'UTC')} + toIntervalDay(1)
+        -- A day beyond the ends of the type (1677 and 2262) would wrap to its other end.
+        AND fragment.first_received_at >= greatest({from:DateTime64(9, 'UTC')}, toDateTime64('1900-01-02', 9, 'UTC')) - toIntervalDay(1)
+        AND fragment.first_received_at < least({to:DateTime64(9, 'UTC')}, toDateTime64('2262-04-10', 9, 'UTC')) + toIntervalDay(1)
         AND sid IN (
             SELECT sid
             FROM ${database}.trace_fragments

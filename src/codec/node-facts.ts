@@ -1,4 +1,5 @@
 import type { LogFact, NodeFact, TokenCounts } from '../model/fragment.ts'
+import { isErrorNode } from '../model/node-trace-log.ts'
 import { clampedEndMs, clampedStartMs } from '../model/time.ts'
 import { rowVersion } from '../model/version.ts'
 import { KeyHasher } from './hash.ts'
@@ -13,8 +14,8 @@ interface PendingNode {
   typeAt: number
   typeLength: number
   startMs: number
-  endMs: number
-  isRunningWell: boolean
+  endTimeMs: number
+  runningStatus: boolean
   tokens: TokenCounts
 }
 
@@ -78,8 +79,8 @@ export class NodeFacts {
     typeAt: number,
     typeLength: number,
     startMs: number,
-    endMs: number,
-    isRunningWell: boolean,
+    endTimeMs: number,
+    runningStatus: boolean,
     question: number,
     prompt: number,
     completion: number,
@@ -93,8 +94,8 @@ export class NodeFacts {
       typeAt,
       typeLength,
       startMs,
-      endMs,
-      isRunningWell,
+      endTimeMs,
+      runningStatus,
       tokens: { question, prompt, completion, total },
     })
   }
@@ -124,22 +125,21 @@ export class NodeFacts {
     })
     for (let place = 0; place < this.#pending.length; place++) {
       const node = this.#pending[place]!
-      const isEnded = node.endMs > 0
-      this.minMs = Math.min(this.minMs, clampedStartMs(node.startMs, node.endMs))
-      this.maxMs = Math.max(this.maxMs, clampedEndMs(node.startMs, node.endMs))
+      this.minMs = Math.min(this.minMs, clampedStartMs(node.startMs, node.endTimeMs))
+      this.maxMs = Math.max(this.maxMs, clampedEndMs(node.startMs, node.endTimeMs))
       hasher.node(b, logAt, place)
       this.#nodes.push({
         record,
         fact: {
           key: join(hasher.high, hasher.low),
           version,
-          isError: isEnded && !node.isRunningWell,
+          isError: isErrorNode(node),
           tokens: node.tokens,
         },
       })
       this.#addNodeId(b, logAt, node.idAt, node.idLength, record)
       this.#addNodeId(b, logAt, node.nodeIdAt, node.nodeIdLength, record)
-      if (isEnded && isEndNode(b, node)) {
+      if (node.endTimeMs > 0 && isEndNode(b, node)) {
         this.#ended.push(logHigh, logLow, record)
         this.#endedTable.add(logHigh, logLow)
       }

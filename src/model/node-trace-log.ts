@@ -47,6 +47,11 @@ export interface NodeLog {
   extra: KeyValue[]
 }
 
+/** A node is an error when it has ended, and not well. Rows, facts and re-exported spans all go by this. */
+export function isErrorNode(node: Pick<NodeLog, 'endTimeMs' | 'runningStatus'>): boolean {
+  return node.endTimeMs > 0 && !node.runningStatus
+}
+
 /** The log of one request through a workflow: one Kafka record. */
 export interface NodeTraceLog {
   sid: string

@@ -1,5 +1,5 @@
 import type { FragmentRecord } from '../../model/fragment.ts'
-import type { NodeLog, NodeTraceLog, Usage } from '../../model/node-trace-log.ts'
+import { isErrorNode, type NodeLog, type NodeTraceLog, type Usage } from '../../model/node-trace-log.ts'
 import { type OffloadableString, PayloadReference } from '../../model/payload-reference.ts'
 import {
   type ClampedTimes,
@@ -31,11 +31,6 @@ export function logContext(record: FragmentRecord, log: NodeTraceLog): LogContex
   const idTimeNs = idTimeMs === undefined ? 0n : BigInt(idTimeMs) * 1_000_000n
   const logTimeNs = idTimeNs >= MIN_TIME_NS && idTimeNs < MAX_TIME_NS ? idTimeNs : times.startNs
   return { ...recordContext(record, log.revision), log, times, logTimeNs }
-}
-
-/** A node is an error when it has ended, and not well. */
-export function isErrorNode(node: NodeLog): boolean {
-  return node.endTimeMs > 0 && !node.runningStatus
 }
 
 /** Fills a block of `node_trace_logs`. */

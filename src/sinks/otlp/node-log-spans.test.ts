@@ -101,6 +101,11 @@ test('a failed log and a failed node are errors; a start behind the end gives no
   assert.deepEqual([bad?.startTimeNs, bad?.endTimeNs], [9_000_000n, 9_000_000n])
 })
 
+test('a node that has not ended is no error yet, as in the tables', () => {
+  const pending = testNode({ runningStatus: false, endTimeMs: 0 })
+  assert.equal(nodeLogSpans(testLog({ trace: [pending] })).spans[1]?.statusCode, 0)
+})
+
 test('any log can be sent: one span for it and one a node, with ids of the right length and different', () => {
   const messages = new OtlpTraceMessages()
   const writer = new ProtoWriter()

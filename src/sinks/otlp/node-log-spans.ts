@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { AnyValue, KeyValue } from '../../model/any-value.ts'
-import type { NodeLog, NodeTraceLog, Usage } from '../../model/node-trace-log.ts'
+import { isErrorNode, type NodeLog, type NodeTraceLog, type Usage } from '../../model/node-trace-log.ts'
 import { type Span, STATUS_ERROR, STATUS_UNSET } from '../../model/span.ts'
 import type { SpanGroup } from './span-encoder.ts'
 
@@ -90,7 +90,7 @@ function nodeSpan(node: NodeLog, place: number, { log, traceId, logSpanId, ident
     parentSpanId: logSpanId,
     name: node.nodeName || node.nodeType || node.nodeId || 'node',
     ...times(node.startTimeMs, node.endTimeMs),
-    statusCode: node.runningStatus ? STATUS_UNSET : STATUS_ERROR,
+    statusCode: isErrorNode(node) ? STATUS_ERROR : STATUS_UNSET,
     attributes: [
       ...identity,
       text('log_id', log.logId),

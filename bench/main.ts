@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { startStack } from '../src/local/stack.ts'
+import { calibrate } from './calibration.ts'
 import { SPANS_PER_TRACE } from './data.ts'
 import { produceBench } from './produce.ts'
 import { type BenchResult, printResult } from './result.ts'
@@ -44,6 +45,7 @@ const clickhouse = stack.clickhouse
 if (clickhouse === undefined) throw new Error('the stack has no ClickHouse')
 const clickhousePid = clickhouse.processes[0]?.pid
 if (clickhousePid === undefined) throw new Error('the ClickHouse of the stack has no process')
+const calibrationBefore = calibrate()
 const measured = await measureWorker({
   env: {
     ...env,
@@ -63,5 +65,6 @@ const result: BenchResult = {
   spans: produced.spans,
   avroBytesPerSpan: produced.avroBytes / produced.spans,
   quietMs,
+  calibrationMicrosPerSpan: (calibrationBefore + calibrate()) / 2,
 }
 printResult(result, { isJson: values.json })

@@ -60,7 +60,7 @@ export async function produceBench(options: {
     const batch = waiting
     waiting = []
     await inFlight
-    await sleep((records / RECORDS_PER_SECOND) * 1000 - (performance.now() - startedAt))
+    await sleep(Math.max(0, (records / RECORDS_PER_SECOND) * 1000 - (performance.now() - startedAt)))
     inFlight = producer.send(topic, batch)
   }
   for (const batch of interleaved(traces, startNs)) {

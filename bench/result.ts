@@ -10,6 +10,8 @@ export interface BenchResult {
   clickhouseCpuMicrosPerSpan: number
   diskBytesPerSpan: number
   seconds: number
+  /** See `calibrate`: before and after the run, on average. */
+  calibrationMicrosPerSpan: number
 }
 
 /** The OpenTelemetry Collector, Kafka receiver → groupbytrace → ClickHouse, 480,000 spans on the reference machine. */
@@ -29,6 +31,7 @@ export function printResult(result: BenchResult, options: { isJson: boolean }): 
     ['open traces at the peak', String(result.peakOpenTraces), ''],
     ['ClickHouse CPU µs a span', result.clickhouseCpuMicrosPerSpan.toFixed(1), ''],
     ['bytes on disk a span, all tables', result.diskBytesPerSpan.toFixed(0), ''],
+    ['avsc decode of a span, CPU µs', result.calibrationMicrosPerSpan.toFixed(1), '3.7 (quiet)'],
   ]
   console.log(
     `${result.spans} spans, ${result.avroBytesPerSpan.toFixed(0)} B of Avro a span, ${result.seconds.toFixed(1)} s`,

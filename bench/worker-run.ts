@@ -24,7 +24,7 @@ export interface WorkerRun {
   readonly onProgress: (line: string) => void
 }
 
-type Measured = Omit<BenchResult, 'spans' | 'avroBytesPerSpan' | 'quietMs'>
+type Measured = Omit<BenchResult, 'spans' | 'avroBytesPerSpan' | 'quietMs' | 'calibrationMicrosPerSpan'>
 
 /** Runs a worker over the whole topic and reads the operating system's account of it. Ends it afterwards. */
 export async function measureWorker(run: WorkerRun): Promise<Measured> {

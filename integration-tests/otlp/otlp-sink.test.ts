@@ -184,22 +184,22 @@ test('one span that is over the limit of the receiver is refused alone', async (
       refused.map(({ record }) => record),
       [fragment.records[1]],
     )
-    assert.match(refused[0]?.reason ?? '', /larger than max/i)
+    assert.match(refused[0]?.reason ?? '', /larger than the maximum/)
     assert.equal(collected.spans.length, 5)
   })
 })
 
 test('a partial success is counted and not sent again', async () => {
-  const rejected: [number, string][] = []
+  const rejected: number[] = []
   const exported: number[] = []
   const observer = {
-    rejected: (spans: number, message: string) => rejected.push([spans, message]),
+    rejected: (spans: number) => rejected.push(spans),
     exported: (spans: number) => exported.push(spans),
   }
   await withSink({ observer }, async (sink, collected) => {
     collected.answer = () => ({ rejectedSpans: 2, message: 'too old' })
     assert.deepEqual(await sink.write([fragmentOf(manySpans(5))], signal), { refused: [] })
-    assert.deepEqual([rejected, exported, collected.requests.length], [[[2, 'too old']], [5], 1])
+    assert.deepEqual([rejected, exported, collected.requests.length], [[2], [5], 1])
   })
 })
 
@@ -223,7 +223,7 @@ test('errors of state reject the write: retryable when they may pass, with the n
   await withSink({ headers: { authorization: 'Bearer hidden' } }, async (sink, collected) => {
     for (const [code, isRetryable, hint] of [
       [status.UNAVAILABLE, true, /receiver runs/],
-      [status.RESOURCE_EXHAUSTED, true, /queue is full/],
+      [status.RESOURCE_EXHAUSTED, true, /RESOURCE_EXHAUSTED/],
       [status.DEADLINE_EXCEEDED, true, /./],
       [status.UNAUTHENTICATED, false, /headers/],
       [status.PERMISSION_DENIED, false, /headers/],
@@ -234,7 +234,7 @@ test('errors of state reject the write: retryable when they may pass, with the n
         assert.ok(isSiderealError(error, 'SIDEREAL_OTLP_FAILED'), String(error))
         assert.equal(error.retryable, isRetryable, `status ${code}`)
         assert.match(error.message, hint)
-        assert.doesNotMatch(error.message, /hidden/)
+        assert.doesNotMatch(error.message, /hidden|queue is full/)
         return true
       })
     }

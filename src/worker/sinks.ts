@@ -69,12 +69,12 @@ function openOtlp({ otlp, counters, clock, logger }: SinkSettings): Sink {
     timeoutMs,
     ...(tlsCaFile === undefined ? {} : { tls: { ca: readCa(tlsCaFile) } }),
     observer: {
-      rejected: (spans, message) => {
+      rejected: (spans) => {
         counters.otlpRejectedSpans += spans
         warnings.warn(
           'rejected',
-          { sink: 'otlp', spans, message },
-          'the OTLP receiver took a request but rejected spans of it',
+          { sink: 'otlp', spans },
+          'the OTLP receiver took a request but rejected spans of it: see its log',
         )
       },
     },

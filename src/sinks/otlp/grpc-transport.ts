@@ -21,8 +21,8 @@ export interface GrpcTransportOptions {
     | undefined
   readonly compression?: 'gzip' | 'none' | undefined
   readonly timeoutMs: number
-  /** The receiver took a request but rejected spans of it. By the specification they must not be sent again. */
-  onPartialSuccess(rejectedSpans: number, message: string): void
+  /** The receiver took a request but rejected spans of it. By the specification they must not be sent again. Its message may quote their values and is not read. */
+  onPartialSuccess(rejectedSpans: number): void
 }
 
 /** Calls of `TraceService/Export`. */
@@ -63,8 +63,7 @@ export function openGrpcTransport(options: GrpcTransportOptions): OtlpTransport 
         deserializeResponse(data) {
           const response = ProtobufTraceSerializer.deserializeResponse(data)
           const rejected = Number(response.partialSuccess?.rejectedSpans ?? 0)
-          const message = response.partialSuccess?.errorMessage ?? ''
-          if (rejected > 0 || message !== '') options.onPartialSuccess(rejected, message)
+          if (rejected > 0) options.onPartialSuccess(rejected)
           return response
         },
       },

@@ -29,21 +29,47 @@ const HINTS: Readonly<Record<number, string>> = {
 
 const TOO_LARGE = /larger than max|message size|too large/i
 
-/** Reads an error of a gRPC call. A receiver says "out of resources" for a message over its limit and for a queue that is full. */
+/** What gRPC and the system on this side say about a connection. */
+const CONNECTION_WORDS = [
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EPIPE',
+  'EPROTO',
+  'Name resolution failed',
+  'Connection dropped',
+  'Protocol error',
+  'socket hang up',
+  'wrong version number',
+  'self-signed certificate',
+  'unable to verify the first certificate',
+  'unable to get local issuer certificate',
+  'certificate has expired',
+  "does not match certificate's altnames",
+] as const
+
+/**
+ * Reads an error of a gRPC call. A receiver says "out of resources" for a message over its limit and for a queue that is full. What it says may
+ * quote values of spans, so its text goes nowhere, nor does the error as a cause: the code is told, and words that are known beforehand.
+ */
 export function readFailure(error: unknown, url: string): ExportFailure {
   const code = codeOf(error)
   const details = detailsOf(error)
   const isTooLarge = code === status.RESOURCE_EXHAUSTED && TOO_LARGE.test(details)
-  if (isTooLarge || code === status.INVALID_ARGUMENT) {
-    return { kind: 'content', reason: `${nameOf(code)}: ${details}`.slice(0, 300) }
-  }
+  if (isTooLarge)
+    return { kind: 'content', reason: `${nameOf(code)}: larger than the maximum of the receiver` }
+  if (code === status.INVALID_ARGUMENT) return { kind: 'content', reason: nameOf(code) }
   const hint = (code === undefined ? undefined : HINTS[code]) ?? 'See the log of the receiver.'
-  const message = `OTLP export to ${url} failed: ${nameOf(code)}: ${details.slice(0, 300)}. ${hint}`
+  const message = `OTLP export to ${url} failed: ${whyOf(error, code, details)}. ${hint}`
   // An error without a status never left this process, or the connection broke: that passes too.
   const retryable = code === undefined || RETRYABLE.has(code)
   return {
     kind: 'state',
-    error: new SiderealError('SIDEREAL_OTLP_FAILED', message, { cause: error, retryable }),
+    error: new SiderealError('SIDEREAL_OTLP_FAILED', message, { retryable }),
   }
 }
 
@@ -52,8 +78,14 @@ function codeOf(error: unknown): number | undefined {
   return typeof error.code === 'number' ? error.code : undefined
 }
 
+function whyOf(error: unknown, code: number | undefined, details: string): string {
+  const known = CONNECTION_WORDS.find((words) => details.includes(words))
+  if (known !== undefined) return `${nameOf(code)}: ${known}`
+  return code === undefined && error instanceof Error ? `${nameOf(code)}: ${error.name}` : nameOf(code)
+}
+
 function detailsOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'unknown error'
+  if (!(error instanceof Error)) return ''
   return 'details' in error && typeof error.details === 'string' && error.details !== ''
     ? error.details
     : error.message

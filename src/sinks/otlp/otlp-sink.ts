@@ -11,7 +11,7 @@ export interface OtlpSinkObserver {
   /** The receiver acknowledged a request. */
   exported?(spans: number, bytes: number): void
   /** The receiver acknowledged a request and said that it rejected spans of it ("partial success"): they are lost there. */
-  rejected?(spans: number, message: string): void
+  rejected?(spans: number): void
 }
 
 export interface OtlpSinkOptions
@@ -57,7 +57,7 @@ export class OtlpSink implements Sink {
       tls: options.tls,
       compression: options.compression,
       timeoutMs: options.timeoutMs ?? 10_000,
-      onPartialSuccess: (spans, message) => options.observer?.rejected?.(spans, message.slice(0, 300)),
+      onPartialSuccess: (spans) => options.observer?.rejected?.(spans),
     })
     const { protocol, host } = new URL(options.url)
     this.#place = `${protocol}//${host}`

@@ -39,6 +39,7 @@ test('the state of the server never condemns a row', () => {
     const error = of(code, type)
     assert.deepEqual([error.code, error.retryable], ['SIDEREAL_CLICKHOUSE_FAILED', true])
     assert.match(error.message, /http:\/\/h:8123/)
+    assert.deepEqual([/secret/.test(error.message), error.cause], [false, undefined])
   }
 })
 
@@ -51,5 +52,24 @@ test('no answer is an outage', () => {
   ]) {
     const error = toClickHouseError(cause, 'a query', 'http://h:8123')
     assert.deepEqual([error.code, error.retryable], ['SIDEREAL_CLICKHOUSE_UNAVAILABLE', true])
+  }
+})
+
+test('an outage is told by code and name: what is no error of the server may still quote what it sent', () => {
+  const system = Object.assign(new Error('connect ECONNREFUSED 10.0.0.1:8123'), { code: 'ECONNREFUSED' })
+  for (const [cause, expected] of [
+    [system, /ECONNREFUSED/],
+    [new Error('Timeout error.'), /Timeout error/],
+    [new DOMException('The operation was aborted due to timeout', 'TimeoutError'), /TimeoutError/],
+    [new SyntaxError('Unexpected token in JSON: secret value of a row'), /SyntaxError/],
+    [new Error('<html>secret value of a row'), /Error/],
+    [Object.assign(new Error('secret'), { code: 'secret value' }), /Error/],
+    ['secret value of a row', /unknown/],
+    [new ClickHouseError({ code: '159', type: 'TIMEOUT_EXCEEDED', message: 'secret' }), /TIMEOUT_EXCEEDED/],
+  ] as const) {
+    const error = toClickHouseError(cause, 'a query', 'http://h:8123')
+    assert.equal(error.code, 'SIDEREAL_CLICKHOUSE_UNAVAILABLE')
+    assert.match(error.message, expected)
+    assert.deepEqual([/secret/.test(error.message), error.cause], [false, undefined])
   }
 })

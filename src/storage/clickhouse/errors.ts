@@ -58,7 +58,8 @@ export function serverReason(error: unknown): string {
 /**
  * What an error of the ClickHouse client means. `SIDEREAL_ROW_REFUSED`: a row's content (not retryable); `SIDEREAL_CLICKHOUSE_FAILED`:
  * the server refuses in its present state; `SIDEREAL_CLICKHOUSE_UNAVAILABLE`: no answer. The last two are retryable: no data is at
- * fault. The message never carries the server's, which may quote values of rows; `cause` is left out for refused rows.
+ * fault. Neither the server's text nor the error of the client goes along, as message or as `cause`: both may quote values of rows, and
+ * whatever an error carries is logged. Code and name are told.
  */
 export function toClickHouseError(error: unknown, doing: string, url: string): SiderealError {
   if (error instanceof SiderealError) return error
@@ -73,21 +74,26 @@ export function toClickHouseError(error: unknown, doing: string, url: string): S
     return new SiderealError(
       'SIDEREAL_CLICKHOUSE_FAILED',
       `ClickHouse at ${url} failed while ${doing}: ${serverReason(error)}. ${advice(code)}`,
-      { cause: error, retryable: true },
+      { retryable: true },
     )
   }
   const reason = code === undefined ? networkReason(error) : serverReason(error)
   return new SiderealError(
     'SIDEREAL_CLICKHOUSE_UNAVAILABLE',
     `ClickHouse at ${url} gave no answer while ${doing}: ${reason}. Check SIDEREAL_CLICKHOUSE_URL and that the server runs.`,
-    { cause: error, retryable: true },
+    { retryable: true },
   )
 }
 
+/** Texts of the client itself that say more than their name, `Error`. */
+const CLIENT_TEXTS: ReadonlySet<string> = new Set(['Timeout error.', 'The user aborted a request.'])
+
 function networkReason(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  const code = 'code' in error && typeof error.code === 'string' ? `${error.code}: ` : ''
-  return `${code}${error.message.slice(0, 300)}`
+  if (!(error instanceof Error)) return 'unknown'
+  if ('code' in error && typeof error.code === 'string' && /^[A-Z][A-Z0-9_]*$/.test(error.code)) {
+    return error.code
+  }
+  return CLIENT_TEXTS.has(error.message) ? error.message.replace(/\.$/, '') : error.name
 }
 
 function advice(code: number): string {

@@ -162,6 +162,20 @@ test('a ledger read of an earlier assignment is ignored, a failed one is repeate
   assert.deepEqual(bench.port.take('readLedger')[0]?.partitions, [0, 1])
 })
 
+test('an answer that lacks a partition is a failed read: it is asked again, and every partition opens', async () => {
+  const bench = new SourceBench()
+  bench.join([0, 1])
+  bench.answerLedger([{ partition: 0, offset: -1, metadata: null }])
+  assert.deepEqual(bench.port.take('listOffsets'), [])
+  await bench.pass(400)
+  bench.answerLedger([0, 1].map((partition) => ({ partition, offset: -1, metadata: null })))
+  bench.answerOffsets(0)
+  for (const partition of [0, 1]) {
+    bench.batch(partition, 0, 2)
+    assert.deepEqual(bench.handler(partition).taken, [0, 1, 2])
+  }
+})
+
 test('a batch that begins elsewhere is not taken: the log says whether records were deleted', async () => {
   const bench = new SourceBench()
   bench.open([0])

@@ -133,6 +133,12 @@ export class SourceState {
 
   onLedgerRead(assignment: number, rows: readonly CommittedRow[]): void {
     if (assignment !== this.#assignment || this.#reading === undefined) return
+    // A task without its row would never be ready, and nobody would ask again.
+    const missing = this.#table.all().find((task) => !rows.some((row) => row.partition === task.partition))
+    if (missing !== undefined) {
+      this.onLedgerFailed(assignment, new Error(`the answer lacks partition ${missing.partition}`))
+      return
+    }
     this.#reading = undefined
     this.#guard('ledger', () => {
       for (const row of rows) this.#onRow(row)

@@ -11,12 +11,27 @@ interface GlobalOptions {
 }
 
 /**
- * The configuration of a command: `SIDEREAL_*` variables, below them those of `--env-file`, below them the YAML file of `--config`.
+ * The configuration of a command: `flags`, which are options of the command under the names of their keys, below them `SIDEREAL_*` variables, below
+ * them those of `--env-file`, below them the YAML file of `--config`. It is checked as a whole, when all of them are in place.
  * Call it inside the action, so that `--help` needs no configuration.
  */
-export function configOf(command: Command): Config {
+export function configOf(
+  command: Command,
+  flags: Readonly<Record<`SIDEREAL_${string}`, string | undefined>> = {},
+): Config {
   const { config, envFile } = command.optsWithGlobals<GlobalOptions>()
-  return loadConfig(environmentOf(envFile), config)
+  const env = { ...environmentOf(envFile) }
+  for (const [name, value] of Object.entries(flags)) {
+    if (value === undefined) continue
+    if (value.trim() === '') {
+      throw new SiderealError(
+        'SIDEREAL_CONFIG_INVALID',
+        `The option for ${name} is empty. Leave it out, or give it a value.`,
+      )
+    }
+    env[name] = value
+  }
+  return loadConfig(env, config)
 }
 
 function environmentOf(envFile: string | undefined): NodeJS.ProcessEnv {

@@ -1,6 +1,5 @@
 import type { Command } from 'commander'
 import type { Config } from '../config/config.ts'
-import { parseSinks } from '../config/values.ts'
 import { systemClock } from '../model/clock.ts'
 import { isSiderealError } from '../model/errors.ts'
 import { createLogger } from '../telemetry/logger.ts'
@@ -21,7 +20,7 @@ export function registerWorkerCommand(program: Command): void {
     .option('--sinks <list>', 'destinations, as in SIDEREAL_SINKS')
     .action(async (flags: WorkerFlags, command: Command) => {
       limitYoungGeneration()
-      await runWorker(withFlags(configOf(command), flags))
+      await runWorker(configOf(command, { SIDEREAL_GROUP: flags.group, SIDEREAL_SINKS: flags.sinks }))
     })
 }
 
@@ -58,10 +57,4 @@ async function runWorker(config: Config): Promise<void> {
   }
   // Sockets of a client that did not close in time must not hold the process.
   process.exit(0)
-}
-
-function withFlags(config: Config, flags: WorkerFlags): Config {
-  const group = flags.group ?? config.worker.group
-  const sinks = flags.sinks === undefined ? config.worker.sinks : parseSinks(flags.sinks)
-  return { ...config, worker: { ...config.worker, group, sinks } }
 }

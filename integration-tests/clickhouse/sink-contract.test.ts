@@ -5,8 +5,8 @@ import { openClickHouse } from '../../src/storage/clickhouse/client.ts'
 import { migrate } from '../../src/storage/clickhouse/migrate.ts'
 import { freshDatabase } from '../support/fresh.ts'
 import { useServers } from '../support/servers.ts'
+import { TcpProxy } from '../support/tcp-proxy.ts'
 import { clickhouseOptions, TEST_TTL_DAYS } from './clickhouse-for-tests.ts'
-import { TcpProxy } from './tcp-proxy.ts'
 
 const servers = await useServers('clickhouse')
 const database = await freshDatabase(servers)
@@ -15,16 +15,16 @@ await migrate(reader, { database, ttlDays: TEST_TTL_DAYS })
 const refusedName = 'forbidden-by-the-operator'
 await reader.command(`ALTER TABLE spans ADD CONSTRAINT no_forbidden CHECK name != '${refusedName}'`)
 const proxy = new TcpProxy(servers.clickhouseUrl)
-await proxy.open()
+await proxy.start()
 servers.beforeClose(async () => {
-  await proxy.cut()
+  await proxy.close()
   await reader.close()
 })
 
 testSinkContract('ClickHouse', {
   deduplicates: true,
   refusedName,
-  outage: { begin: () => proxy.cut(), end: () => proxy.open() },
+  outage: { begin: async () => proxy.set('refusing'), end: async () => proxy.set('open') },
   async open() {
     const client = openClickHouse(clickhouseOptions(servers, database, proxy.url))
     const sink = new ClickHouseSink({ client, recordTypes: testRecordType })

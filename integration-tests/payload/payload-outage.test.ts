@@ -10,16 +10,16 @@ import { PayloadPacker, readPayload } from '../../src/storage/payload-pack.ts'
 import { readPackIndex } from '../../src/storage/payload-pack-format.ts'
 import { silentLogger } from '../../src/telemetry/logger.ts'
 import { Offload } from '../../src/worker/process/offload.ts'
-import { TcpProxy } from '../clickhouse/tcp-proxy.ts'
 import { freshObjectStore } from '../support/fresh.ts'
 import { useServers } from '../support/servers.ts'
+import { TcpProxy } from '../support/tcp-proxy.ts'
 import { s3Options } from './s3-for-tests.ts'
 
 const servers = await useServers('seaweedfs')
 const url = await freshObjectStore(servers)
 const proxy = new TcpProxy(servers.s3Endpoint)
-await proxy.open()
-after(() => proxy.cut())
+await proxy.start()
+after(() => proxy.close())
 const direct = openObjectStore(url, s3Options(servers))
 
 const textOf = (place: number): string => `${place} 天气如何？ `.repeat(500)
@@ -46,11 +46,11 @@ test('payloads of fragments that meet an outage of S3 are all stored once it is 
     return testFragment([{ ...testRecord(batch, { offset: place }), hasLargeValue: true }])
   })
 
-  await proxy.cut()
+  proxy.set('refusing')
   const processed = offload.process(fragments)
   await failedTwice
   assert.ok(packer.heldBytes > 0)
-  await proxy.open()
+  proxy.set('open')
 
   const keys = new Set<string>()
   for (const [place, fragment] of (await processed).entries()) {

@@ -12,7 +12,7 @@ import { silentLogger } from '../../src/telemetry/logger.ts'
 import { readTopic } from '../kafka/kafka-for-tests.ts'
 import { freshDatabase, freshName, freshObjectStore, freshTopic } from '../support/fresh.ts'
 import { useServers } from '../support/servers.ts'
-import { TcpProxy } from './tcp-proxy.ts'
+import { TcpProxy } from '../support/tcp-proxy.ts'
 import { CliProcess, metric, until } from './worker-for-tests.ts'
 
 const servers = await useServers()

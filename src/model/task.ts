@@ -19,6 +19,8 @@ export interface Task {
   readonly partition: number
   /** False for ever once the partition is lost: acks of an old task are ignored. */
   readonly isAlive: boolean
+  /** Aborts when the partition is lost: whoever waits on its behalf stops. Lives as long as the task: take listeners away. */
+  readonly lost: AbortSignal
   /** The highest append time seen (skipped records included). */
   readonly streamTimeMs: number
   /** Marks records as settled: all offsets of a fragment in one call. Ignored when the task is not alive. */

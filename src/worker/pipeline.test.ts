@@ -70,6 +70,7 @@ class LedgerTask implements Task {
   readonly partition = 0
   readonly streamTimeMs = 0
   readonly #settled: Set<number>
+  readonly lost = new AbortController().signal
   isAlive = true
   constructor(settled: Set<number>) {
     this.#settled = settled

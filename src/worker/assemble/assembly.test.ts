@@ -60,6 +60,7 @@ class FakeTask implements Task {
   readonly topic = 'in'
   readonly partition: number
   readonly settled: number[] = []
+  readonly lost = new AbortController().signal
   isAlive = true
   streamTimeMs = 0
   unblocked = 0

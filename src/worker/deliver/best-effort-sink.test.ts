@@ -48,6 +48,7 @@ function queued(sid: string) {
     topic: 'in',
     partition: 0,
     isAlive: true,
+    lost: new AbortController().signal,
     streamTimeMs: 0,
     settle: () => undefined,
     unblock: () => undefined,

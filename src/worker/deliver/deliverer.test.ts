@@ -17,6 +17,7 @@ class FakeTask implements Task {
   readonly partition: number
   readonly streamTimeMs = 0
   readonly settled: number[][] = []
+  readonly lost = new AbortController().signal
   isAlive = true
   constructor(partition: number) {
     this.partition = partition

@@ -5,7 +5,8 @@ import type { Delivery } from './delivery.ts'
 
 /**
  * Makes dead letters of what sinks refused for its content, each record once however many sinks refused it. Resolves when the
- * dead-letter topic has them all, so that their fragments may be settled; or when the signal aborts.
+ * dead-letter topic has them all, so that their fragments may be settled; when the signal aborts; or, for a record of a partition that is lost,
+ * at once: its new owner writes its own letter.
  */
 export async function storeRefused(
   deliveries: readonly Delivery[],
@@ -40,14 +41,15 @@ function storeOne(
   if (original === undefined)
     throw new Error(`offset ${record.offset} is not in the fragment that it was refused in`)
   return new Promise((resolve) => {
-    // The signal lives as long as the worker: what stays with it keeps the record, and the slab under it.
+    // The signals live as long as the worker and the task: what stays with them keeps the record, and the slab under it.
     const done = (): void => {
       signal.removeEventListener('abort', done)
+      task.lost.removeEventListener('abort', done)
       resolve()
     }
     signal.addEventListener('abort', done)
+    task.lost.addEventListener('abort', done)
     const offer = (): void => {
-      // A letter of a lost partition is not sent: the new owner writes its own.
       if (signal.aborted || !task.isAlive) {
         done()
         return
@@ -62,10 +64,7 @@ function storeOne(
         stage: 'TASK_PUT',
         schemaId: record.schemaId,
         error: new SiderealError('SIDEREAL_ROW_REFUSED', reason),
-        isWanted: () => {
-          if (!task.isAlive) done()
-          return task.isAlive
-        },
+        isWanted: () => task.isAlive,
         onStored: done,
       })
       if (!isTaken) deadLetters.whenRoom(offer)

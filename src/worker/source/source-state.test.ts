@@ -95,6 +95,7 @@ test('a kept partition goes on where it was; a lost one is forgotten, a gained o
   assert.deepEqual(bench.port.take('resume'), [{ kind: 'resume', partitions: [0] }])
   assert.equal(lost.isLost, true)
   assert.equal(lost.task.isAlive, false)
+  assert.equal(lost.task.lost.aborted, true)
   lost.task.settle([0, 1])
   assert.equal(bench.batch(0, 10, 12), 12)
   assert.equal(kept.taken.length, 13)

@@ -17,6 +17,7 @@ export class SourceTask implements Task {
   readonly topic: string
   readonly partition: number
   readonly #owner: TaskOwner
+  readonly #loss = new AbortController()
 
   isAlive = true
   streamTimeMs = 0
@@ -63,6 +64,10 @@ export class SourceTask implements Task {
     this.#owner = owner
   }
 
+  get lost(): AbortSignal {
+    return this.#loss.signal
+  }
+
   get settled(): SettledSet {
     return this.#settled
   }
@@ -106,6 +111,7 @@ export class SourceTask implements Task {
     this.isReady = false
     this.handler?.onLost()
     this.handler = undefined
+    this.#loss.abort()
   }
 
   noteRead(offset: number, appendTimeMs: number): void {

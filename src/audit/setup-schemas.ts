@@ -84,14 +84,15 @@ async function request(
       { cause, retryable: true },
     )
   }
-  if (response.status === 404) return undefined
+  const answer = parseObject(text)
+  // A registry says in numbers what it does not find; any other web server does not.
+  if (response.status === 404 && typeof answer?.['error_code'] === 'number') return undefined
   if (response.status === 401 || response.status === 403) {
     throw new SiderealError(
       'SIDEREAL_REGISTRY_UNAVAILABLE',
       `The schema registry at ${registry.url} refuses the credentials (${response.status}). Check SIDEREAL_REGISTRY_USERNAME and SIDEREAL_REGISTRY_PASSWORD.`,
     )
   }
-  const answer = parseObject(text)
   if (!response.ok || answer === undefined) {
     throw new SiderealError(
       'SIDEREAL_REGISTRY_UNAVAILABLE',

@@ -85,7 +85,7 @@ export function kafkaError(
     case 'unavailable':
       return new SiderealError(
         'SIDEREAL_KAFKA_UNAVAILABLE',
-        `no answer from Kafka at ${brokers} for topic ${topic} (${reason}): check that the brokers run and can be reached from here`,
+        `no answer from Kafka at ${brokers} for topic ${topic} (${reason}): check SIDEREAL_KAFKA_BROKERS, that the brokers run, and that they can be reached from here`,
         { cause: error, retryable: true },
       )
   }

@@ -20,8 +20,10 @@ import { openSinks, type Sinks } from './sinks.ts'
 import { Source } from './source/source.ts'
 import { within } from './source/within.ts'
 
-/** Time for one start check. The servers are checked side by side, so that a worker says what is wrong within 15 s. */
-const CHECK_MS = 12_000
+/** Time for one start check. The servers are checked side by side, so that a worker says what is wrong within 15 s, on a busy machine too. */
+const CHECK_MS = 10_000
+/** Time to reach the group, once the servers are known to answer. */
+const JOIN_MS = 12_000
 /** Part of the session timeout that draining may take: the partitions must still be ours when it ends. */
 const DRAIN_SHARE = 0.6
 const MAX_DRAIN_MS = 20_000
@@ -94,7 +96,7 @@ export class Worker {
         commitIntervalMs: worker.commitIntervalMs,
         maxBytesPerPartition: shares.fetchPartitionBytes,
         maxBytes: shares.fetchBytes,
-        startTimeoutMs: CHECK_MS,
+        startTimeoutMs: JOIN_MS,
       },
       {
         clock,
@@ -220,7 +222,7 @@ export class Worker {
   }
 
   #checks(): Promise<void>[] {
-    const { kafka, topics, registry, clickhouse } = this.#config
+    const { kafka, topics, registry, clickhouse, payloads } = this.#config
     const brokers = kafka.brokers.join(',')
     const admin = createKafka(kafkaConnection(this.#config), {
       clientId: 'sidereal-start-check',
@@ -252,7 +254,7 @@ export class Worker {
         this.#check(
           this.#store.probe(),
           'SIDEREAL_OBJECT_STORE_UNAVAILABLE',
-          `the object store at ${this.#store.url} does not answer: check SIDEREAL_OBJECT_STORE and SIDEREAL_S3_ENDPOINT`,
+          `the object store ${this.#store.url}${payloads.s3Endpoint === undefined ? '' : ` at ${payloads.s3Endpoint}`} does not answer: check SIDEREAL_OBJECT_STORE and SIDEREAL_S3_ENDPOINT`,
         ),
       )
     }

@@ -89,3 +89,28 @@ test('the counts of tables are those of the exact views', async () => {
     id_lookup: 9,
   })
 })
+
+test('otel_traces shows a replayed span once, and reads through the same indexes as the table', async () => {
+  const sid = 'replayed'
+  await client.command('SYSTEM STOP MERGES spans')
+  try {
+    const record = testRecord(testBatch({ sid, spans: [testSpan({ traceId: testTraceId(77) })] }))
+    await sink.write([testFragment([record])], signal)
+    await sink.write([testFragment([record])], signal)
+    const count = async (from: string, id: string) =>
+      (await client.query(`SELECT 1 FROM ${from} WHERE ${id} = {id:String}`, { id: testTraceId(77) })).length
+    assert.equal(await count('spans', 'trace_id'), 2, 'not merged yet')
+    assert.equal(await count('otel_traces', 'TraceId'), 1)
+  } finally {
+    await client.command('SYSTEM START MERGES spans')
+  }
+  const plan = await client.query<{ explain: string }>(
+    `EXPLAIN indexes = 1 SELECT SpanName FROM otel_traces
+    WHERE TraceId = {id:String} AND Timestamp >= '2026-06-15 00:00:00' AND Timestamp < '2026-06-16 00:00:00'`,
+    { id: testTraceId(77) },
+  )
+  const text = plan.map((line) => line.explain).join('\n')
+  for (const index of [/toDate\(start_time\)/, /toStartOfMinute\(start_time\)/, /trace_id_bloom/]) {
+    assert.match(text, index)
+  }
+})

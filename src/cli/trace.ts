@@ -36,11 +36,12 @@ async function showTrace(config: Config, id: string, limit: number): Promise<voi
       console.log(formatTrace(sid, await loadTrace(client, sid)))
       return
     }
+    const count = locations.length < limit ? `${sids.length}` : `${sids.length} or more`
     console.log(
-      `${sids.length} requests have this ${locations[0]?.kind} id, newest first. Show one with: sidereal trace <SID>`,
+      `${count} requests have this id (${locations[0]?.kind}), newest first. Show one with: sidereal trace <SID>`,
     )
     for (const { sid: other, appId, minTime, kind } of locations)
-      console.log(`${minTime}  ${other}  ${appId}  (${kind})`)
+      console.log(`${minTime}  ${other}  ${appId || '(no app)'}  (${kind})`)
   } finally {
     await client.close()
   }

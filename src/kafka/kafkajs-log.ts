@@ -42,8 +42,10 @@ export function forwardKafkajsLogs(
     }
     if (last !== undefined && last.suppressed > 0) fields['suppressed'] = last.suppressed
     if (entry.level === logLevel.ERROR) {
-      // With a retry count it is an attempt that kafkajs repeats by itself, not yet a fault.
-      if (entry.log['retryCount'] === undefined) logger.error(fields, message)
+      // With a retry count it is an attempt that kafkajs repeats by itself, not yet a fault. An error code in a response is thrown
+      // too: whoever asked knows whether it is one, such as a coordinator that is still loading on a new cluster.
+      const isFault = entry.log['retryCount'] === undefined && !message.startsWith('Response ')
+      if (isFault) logger.error(fields, message)
       else logger.warn(fields, message)
     } else if (entry.level === logLevel.WARN) logger.warn(fields, message)
     else if (entry.level === logLevel.INFO) logger.info(fields, message)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { memoryShares } from '../../src/worker/memory.ts'
 import { useServers } from '../support/servers.ts'
-import { TcpProxy } from '../worker/tcp-proxy.ts'
+import { TcpProxy } from '../support/tcp-proxy.ts'
 import { metric } from '../worker/worker-for-tests.ts'
 import { endWell, FreshPipeline } from './pipeline-for-tests.ts'
 

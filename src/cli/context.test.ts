@@ -7,7 +7,7 @@ import { Command } from 'commander'
 import { isSiderealError } from '../model/errors.ts'
 import { configOf } from './context.ts'
 
-/** A command with `--env-file` that sets these keys, as `sidereal --env-file … worker` has it. */
+/** A command with `--env-from` that sets these keys, as `sidereal --env-from … worker` has it. */
 function withEnvFile(lines: string, use: (command: Command) => void): void {
   const folder = mkdtempSync(join(tmpdir(), 'sidereal-cli-'))
   const before = { ...process.env }
@@ -15,7 +15,7 @@ function withEnvFile(lines: string, use: (command: Command) => void): void {
   try {
     const file = join(folder, 'test.env')
     writeFileSync(file, lines)
-    use(new Command().option('--env-file <path>').parse(['--env-file', file], { from: 'user' }))
+    use(new Command().option('--env-from <path>').parse(['--env-from', file], { from: 'user' }))
   } finally {
     for (const name of Object.keys(process.env)) if (!(name in before)) delete process.env[name]
     Object.assign(process.env, before)

@@ -7,20 +7,20 @@ import { SiderealError } from '../model/errors.ts'
 /** Options that stand before the command and hold for each of them. */
 interface GlobalOptions {
   config?: string
-  envFile?: string
+  envFrom?: string
 }
 
 /**
  * The configuration of a command: `flags`, which are options of the command under the names of their keys, below them `SIDEREAL_*` variables, below
- * them those of `--env-file`, below them the YAML file of `--config`. It is checked as a whole, when all of them are in place.
+ * them those of `--env-from`, below them the YAML file of `--config`. It is checked as a whole, when all of them are in place.
  * Call it inside the action, so that `--help` needs no configuration.
  */
 export function configOf(
   command: Command,
   flags: Readonly<Record<`SIDEREAL_${string}`, string | undefined>> = {},
 ): Config {
-  const { config, envFile } = command.optsWithGlobals<GlobalOptions>()
-  const env = { ...environmentOf(envFile) }
+  const { config, envFrom } = command.optsWithGlobals<GlobalOptions>()
+  const env = { ...environmentOf(envFrom) }
   for (const [name, value] of Object.entries(flags)) {
     if (value === undefined) continue
     if (value.trim() === '') {
@@ -34,15 +34,15 @@ export function configOf(
   return loadConfig(env, config)
 }
 
-function environmentOf(envFile: string | undefined): NodeJS.ProcessEnv {
-  if (envFile === undefined) return process.env
+function environmentOf(envFrom: string | undefined): NodeJS.ProcessEnv {
+  if (envFrom === undefined) return process.env
   let text: string
   try {
-    text = readFileSync(envFile, 'utf8')
+    text = readFileSync(envFrom, 'utf8')
   } catch (cause) {
     throw new SiderealError(
       'SIDEREAL_CONFIG_INVALID',
-      `The file of --env-file, ${envFile}, cannot be read. Check its path; "sidereal local up" writes .sidereal/local.env.`,
+      `The file of --env-from, ${envFrom}, cannot be read. Check its path; "sidereal local up" writes .sidereal/local.env.`,
       { cause },
     )
   }

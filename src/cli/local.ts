@@ -53,7 +53,7 @@ async function up(flags: UpFlags): Promise<void> {
     onProgress: (line) => console.error(line),
   })
   for (const [key, value] of Object.entries(state.env)) console.log(`${key}=${value}`)
-  console.error(`The servers are up. Use them by: sidereal --env-file ${ENV_FILE} <command>`)
+  console.error(`The servers are up. Use them by: sidereal --env-from ${ENV_FILE} <command>`)
 }
 
 async function down(): Promise<void> {

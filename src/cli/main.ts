@@ -58,7 +58,7 @@ async function main(args: readonly string[]): Promise<void> {
     .version(packageVersion())
     .option('--config <file>', 'YAML file with settings; SIDEREAL_* variables go before it')
     .option(
-      '--env-file <file>',
+      '--env-from <file>',
       'file of variables, such as .sidereal/local.env; variables that are set stay',
     )
     .showHelpAfterError('(sidereal --help lists the commands)')

@@ -7,7 +7,7 @@ import { isSameProcess } from './process-identity.ts'
 const STATE_FILE = 'local.json'
 const ENV_FILE_NAME = 'local.env'
 
-/** Shell form of the addresses of `local up`, for `source` or `--env-file`. */
+/** Shell form of the addresses of `local up`, for `source` or `--env-from`. */
 export const ENV_FILE = join(SIDEREAL_FOLDER, ENV_FILE_NAME)
 
 const serverState = z.object({

@@ -3,6 +3,8 @@ import type { Command } from 'commander'
 import type { LoadProgress } from '../audit/load.ts'
 import type { LoadPlan } from '../audit/load-plan.ts'
 import type { Config } from '../config/config.ts'
+import { systemClock } from '../model/clock.ts'
+import { SiderealError } from '../model/errors.ts'
 import { configOf } from './context.ts'
 import { share, wholeNumber } from './numbers.ts'
 
@@ -86,7 +88,11 @@ async function load(config: Config, flags: LoadFlags): Promise<void> {
   }
 }
 
+/** A broker that accepts and says nothing would hold the first connection for minutes. */
+const START_TIMEOUT_MS = 12_000
+
 async function openProducer(config: Config) {
+  const { within } = await import('../worker/source/within.ts')
   const { BUNDLED_SCHEMA_NAMES, bundledSchema } = await import('../codec/bundled-schemas.ts')
   const { RecordWriter } = await import('../codec/record-writer.ts')
   const { SchemaRegistry, subjectFor } = await import('../codec/schema-registry.ts')
@@ -108,7 +114,23 @@ async function openProducer(config: Config) {
   const { brokers } = config.kafka
   const kafka = createKafka(kafkaConnection(config), { clientId: 'sidereal-load', logger })
   const producer = new CheckedProducer({ kafka, brokers, logger, sendTimeoutMs: 120_000 })
-  await producer.start()
+  try {
+    await within(
+      producer.start(),
+      START_TIMEOUT_MS,
+      systemClock,
+      () =>
+        new SiderealError(
+          'SIDEREAL_KAFKA_UNAVAILABLE',
+          `Kafka at ${brokers.join(',')} did not answer within ${START_TIMEOUT_MS / 1000} s. Check SIDEREAL_KAFKA_BROKERS.`,
+          { retryable: true },
+        ),
+    )
+  } catch (error) {
+    // Not awaited: behind a silent broker this takes as long as the connection that is being made, and nothing was sent.
+    void producer.close({ timeoutMs: 0 })
+    throw error
+  }
   const writer = new RecordWriter()
   return {
     encoder: {

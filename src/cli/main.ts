@@ -88,5 +88,6 @@ try {
   // An error of another kind is a bug in Sidereal: its stack is what a report needs.
   if (isSiderealError(error)) console.error(`sidereal: ${error.code}: ${error.message}`)
   else console.error(error)
-  process.exitCode = 1
+  // Not by the exit code alone: a connection that is still being tried would keep the process alive for minutes.
+  process.exit(1)
 }

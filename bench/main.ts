@@ -1,10 +1,11 @@
+import { once } from 'node:events'
 import { parseArgs } from 'node:util'
+import { spawnCli } from '../src/local/demo/cli-process.ts'
 import { startStack } from '../src/local/stack.ts'
 import { calibrate } from './calibration.ts'
 import { SPANS_PER_TRACE } from './data.ts'
 import { produceBench } from './produce.ts'
 import { type BenchResult, printResult } from './result.ts'
-import { runCli } from './worker-process.ts'
 import { measureWorker } from './worker-run.ts'
 
 const PARTITIONS = 6
@@ -31,7 +32,9 @@ const names = {
   SIDEREAL_TOPIC_PARTITIONS: String(PARTITIONS),
 }
 const env = { ...stack.env, ...names }
-await runCli(['setup'], env)
+// Standard output belongs to the figures.
+const [setupCode] = await once(spawnCli(['setup'], env, process.stderr.fd), 'exit')
+if (setupCode !== 0) throw new Error(`sidereal setup ended with code ${setupCode}`)
 
 say(`producing ${traces} traces of ${SPANS_PER_TRACE} spans`)
 const produced = await produceBench({ env, topic: names.SIDEREAL_TOPIC, traces, onProgress: say })

@@ -3,10 +3,10 @@ import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { waitUntilCommitted } from '../src/audit/committed.ts'
 import { createKafka } from '../src/kafka/client.ts'
+import { spawnCli } from '../src/local/demo/cli-process.ts'
 import { createLogger } from '../src/telemetry/logger.ts'
 import { processUsage } from './process-usage.ts'
 import type { BenchResult } from './result.ts'
-import { startWorker } from './worker-process.ts'
 
 const POLL_MS = 500
 const DEADLINE_MS = 300_000
@@ -34,7 +34,7 @@ export async function measureWorker(run: WorkerRun): Promise<Measured> {
   const clickhouseBefore = processUsage(run.clickhousePid).cpuSeconds
   const startedAt = performance.now()
   const profileArgs = run.isProfiled ? ['--cpu-prof', `--cpu-prof-dir=${LOG_FOLDER}`] : []
-  const worker = startWorker(run.env, log, profileArgs)
+  const worker = spawnCli(['worker'], run.env, log, profileArgs)
   const exited = once(worker, 'exit')
   const polling = new AbortController()
   const peakOpenTraces = pollOpenTraces(logFile, polling.signal)

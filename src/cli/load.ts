@@ -92,7 +92,7 @@ async function load(config: Config, flags: LoadFlags): Promise<void> {
 const START_TIMEOUT_MS = 12_000
 
 async function openProducer(config: Config) {
-  const { within } = await import('../worker/source/within.ts')
+  const { within } = await import('../model/within.ts')
   const { BUNDLED_SCHEMA_NAMES, bundledSchema } = await import('../codec/bundled-schemas.ts')
   const { RecordWriter } = await import('../codec/record-writer.ts')
   const { SchemaRegistry, subjectFor } = await import('../codec/schema-registry.ts')

@@ -6,6 +6,7 @@ import { createKafka } from '../kafka/client.ts'
 import type { Clock } from '../model/clock.ts'
 import { type ErrorCode, SiderealError } from '../model/errors.ts'
 import { pause } from '../model/retry.ts'
+import { within } from '../model/within.ts'
 import { type ObjectStore, openObjectStore } from '../storage/object-store.ts'
 import { WorkerCounters } from '../telemetry/counters.ts'
 import { HealthServer } from '../telemetry/health-server.ts'
@@ -18,7 +19,6 @@ import { Pipeline } from './pipeline.ts'
 import { openProcessor, type Processor } from './processor.ts'
 import { openSinks, type Sinks } from './sinks.ts'
 import { Source } from './source/source.ts'
-import { within } from './source/within.ts'
 
 /** Time for one start check. The servers are checked side by side, so that a worker says what is wrong within 15 s, on a busy machine too. */
 const CHECK_MS = 10_000

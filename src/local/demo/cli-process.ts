@@ -10,9 +10,10 @@ export function spawnCli(
   args: readonly string[],
   env: Environment,
   output: 'pipe' | 'inherit' | number,
+  nodeArgs: readonly string[] = [],
 ): ChildProcess {
   const script = fileURLToPath(new URL(`../../cli/main${extname(import.meta.url)}`, import.meta.url))
-  return spawn(process.execPath, [script, ...args], {
+  return spawn(process.execPath, [...nodeArgs, script, ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', output, output === 'pipe' ? 'inherit' : output],
   })

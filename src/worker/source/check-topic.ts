@@ -2,7 +2,7 @@ import kafkajs, { type Kafka } from 'kafkajs'
 import { kafkaFault, rootKafkaError } from '../../kafka/kafka-error.ts'
 import type { Clock } from '../../model/clock.ts'
 import { SiderealError } from '../../model/errors.ts'
-import { within } from './within.ts'
+import { within } from '../../model/within.ts'
 
 const SETTING = 'message.timestamp.type'
 const REQUIRED = 'LogAppendTime'

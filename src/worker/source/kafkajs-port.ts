@@ -2,6 +2,7 @@ import type { Batch, Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kaf
 import type { Clock } from '../../model/clock.ts'
 import { SiderealError } from '../../model/errors.ts'
 import type { SourceRecord } from '../../model/task.ts'
+import { within } from '../../model/within.ts'
 import type { Logger } from '../../telemetry/logger.ts'
 import { NOTHING_TAKEN } from './intake.ts'
 import { kafkajsAssignor } from './kafkajs-assignor.ts'
@@ -9,7 +10,6 @@ import { KafkajsGroup } from './kafkajs-group.ts'
 import type { SourceSettings } from './source-options.ts'
 import type { CommitRequest, OffsetQuestion, SourcePort } from './source-port.ts'
 import type { SourceState } from './source-state.ts'
-import { within } from './within.ts'
 
 const DISCONNECT_MS = 1_000
 const COORDINATOR_RETRY_MS = 250

@@ -1,4 +1,4 @@
-import type { Clock } from '../../model/clock.ts'
+import type { Clock } from './clock.ts'
 
 /** Settles with `work`, or rejects with what `late` makes when that takes longer than `timeoutMs`. */
 export function within<T>(work: Promise<T>, timeoutMs: number, clock: Clock, late: () => Error): Promise<T> {

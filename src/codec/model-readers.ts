@@ -59,9 +59,9 @@ const keyValue = object([
 ])
 
 const attributes = separately(list(keyValue))
-const arrayValue = separately(only('values', list(anyValue)))
+export const arrayValue = separately(only('values', list(anyValue)))
 const entries = list(keyValue)
-const keyValueList = separately({
+export const keyValueList = separately({
   initial: 'new KeyValueList([])',
   plan: (target, names) => {
     const values = names.variable()
@@ -70,7 +70,7 @@ const keyValueList = separately({
   },
 })
 
-const resource = separately(
+export const resource = separately(
   object([
     ['attributes', 'attributes', attributes],
     ['droppedAttributesCount', 'dropped_attributes_count', number],
@@ -90,7 +90,7 @@ const resource = separately(
   ]),
 )
 
-const scope = separately(
+export const scope = separately(
   object([
     ['name', 'name', text],
     ['version', 'version', text],

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { SiderealError } from '../model/errors.ts'
+import { NO_DAY } from '../model/time.ts'
 
 const MAX_SID_BYTES = 256
 
@@ -10,6 +11,11 @@ export class RecordHeader {
   rowCount = 0
   /** True when a string that may be offloaded is over the payload limit. */
   hasLargeValue = false
+  /**
+   * UTC day (since 1970) on which every span of a batch starts; {@link NO_DAY} when there is no such day in the range of
+   * `model/time.ts`, or when the record holds a payload reference.
+   */
+  day = NO_DAY
   /** `batch_id` or `log_id`, 16 bytes. */
   readonly recordIdBytes = Buffer.alloc(16)
 
@@ -25,6 +31,7 @@ export class RecordHeader {
     idAt: number,
     rowCount: number,
     hasLargeValue: boolean,
+    day: number,
   ): void {
     if (sidLength === 0 || sidLength > MAX_SID_BYTES) {
       throw new SiderealError(
@@ -38,5 +45,6 @@ export class RecordHeader {
     for (let i = 0; i < 16; i++) this.recordIdBytes[i] = b[idAt + i]!
     this.rowCount = rowCount
     this.hasLargeValue = hasLargeValue
+    this.day = day
   }
 }

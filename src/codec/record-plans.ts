@@ -1,3 +1,4 @@
+import { NO_DAY } from '../model/time.ts'
 import type { Plan } from './avro/plan.ts'
 
 /** Source of a test whether the `length` bytes at `at` are the given ASCII text. */
@@ -39,6 +40,7 @@ const ANY_VALUE_BRANCHES = [
 
 /** A payload reference that decoding would refuse. */
 export const INSPECTED_REFERENCE: Plan = {
+  enter: 'hasReference = true',
   fields: {
     encoding: {
       string: (at, length) =>
@@ -48,19 +50,27 @@ export const INSPECTED_REFERENCE: Plan = {
   },
 }
 
-export const INSPECT_DECLARATIONS = 'let isLarge = false'
+export const INSPECT_DECLARATIONS = 'let isLarge = false, hasReference = false'
 
-/** Entry with the parameter `header`. */
-export function inspectPlan(idField: string, rowsField: string): Plan {
+/** The fields of an item that give it a day. */
+export const SPAN_DAY: Plan['fields'] & {} = { start_time: { halves: 'v = dayOf(H, L)' } }
+
+/** Entry with the parameter `header`. `startField`: the field of a row that says its day, if rows have one. */
+export function inspectPlan(idField: string, rowsField: string, startField: Plan['fields'] & {} = {}): Plan {
   return {
     required: ['sid', idField, rowsField],
-    enter: 'let sidAt = 0, sidLength = 0, idAt = 0, rows = 0; isLarge = false',
+    enter: `let sidAt = 0, sidLength = 0, idAt = 0, rows = 0, day = ${NO_DAY}; isLarge = false; hasReference = false`,
     fields: {
       sid: span('sid'),
       [idField]: { fixed: { size: 16, code: (at) => `idAt = ${at}` } },
-      [rowsField]: { items: { call: { initial: '0', plan: () => ({ fields: {} }) }, leave: 'rows++' } },
+      [rowsField]: {
+        items: {
+          call: { initial: `${NO_DAY}`, plan: () => ({ fields: startField }) },
+          leave: `day = rows++ === 0 || day === r ? r : ${NO_DAY}`,
+        },
+      },
     },
-    leave: 'header.set(b, sidAt, sidLength, idAt, rows, isLarge)',
+    leave: `header.set(b, sidAt, sidLength, idAt, rows, isLarge, hasReference ? ${NO_DAY} : day)`,
   }
 }
 

@@ -1,12 +1,13 @@
 import { SiderealError } from '../model/errors.ts'
 import type { NodeTraceLog } from '../model/node-trace-log.ts'
 import type { SpanBatch } from '../model/span.ts'
-import { isTimeInRange } from '../model/time.ts'
+import { createDayOf, isTimeInRange } from '../model/time.ts'
 import type { Plan } from './avro/plan.ts'
 import type { Reader } from './avro/readers.ts'
 import { type AvroRecord, parseAvroSchema } from './avro/schema.ts'
 import { WalkCompiler } from './avro/walk.ts'
-import { createDecodeRuntime, type DecodeRuntime, type Refuse } from './decode-runtime.ts'
+import { compileWalk, type WalkRequest } from './compile-walk.ts'
+import type { Refuse } from './decode-runtime.ts'
 import type { FactsCollector } from './facts.ts'
 import { nodeTraceLogReader, spanBatchReader } from './model-readers.ts'
 import type { RecordHeader } from './record-header.ts'
@@ -17,6 +18,7 @@ import {
   INSPECT_DECLARATIONS,
   INSPECTED_REFERENCE,
   inspectPlan,
+  SPAN_DAY,
 } from './record-plans.ts'
 
 /**
@@ -39,6 +41,8 @@ export interface RecordType {
   collect(bytes: Buffer, start: number, end: number, receivedAtMs: number, facts: FactsCollector): void
   /** The record as an object that shares no memory with `bytes`. */
   decode(bytes: Buffer, start: number, end: number): SpanBatch | NodeTraceLog
+  /** Compiles a walk of the caller's own over values of this schema: {@link compileWalk}. It may count on what `inspect` has taken. */
+  compileWalk<Walk>(request: WalkRequest): Walk
 }
 
 export interface RecordTypeOptions {
@@ -56,7 +60,7 @@ interface RecordPlans {
 const RECORD_PLANS: Record<string, RecordPlans> = {
   'sidereal.SpanBatch': {
     kind: 'spans',
-    inspect: inspectPlan('batch_id', 'spans'),
+    inspect: inspectPlan('batch_id', 'spans', SPAN_DAY),
     collect: collectSpanBatchPlan,
     reader: spanBatchReader,
   },
@@ -101,7 +105,8 @@ export function compileRecordType(
     schemaId,
     inspect: compileInspect(schema, plans.inspect, bad, options.payloadLimitBytes),
     collect: compileCollect(schema, plans.collect, bad),
-    decode: compileDecode(schema, plans.reader, bad),
+    decode: compileWalk(schema, { plan: (names) => plans.reader.plan('result', names), result: true }, bad),
+    compileWalk: (request) => compileWalk(schema, request, bad),
   }
 }
 
@@ -119,9 +124,14 @@ function compileInspect(
   const factory = new Function(
     'bad',
     'payloadLimitBytes',
+    'dayOf',
     compiler.source(INSPECT_DECLARATIONS, 'inspect'),
-  ) as (bad: Refuse, payloadLimitBytes: number) => RecordType['inspect']
-  return factory(bad, payloadLimitBytes)
+  ) as (
+    bad: Refuse,
+    payloadLimitBytes: number,
+    dayOf: ReturnType<typeof createDayOf>,
+  ) => RecordType['inspect']
+  return factory(bad, payloadLimitBytes, createDayOf())
 }
 
 function compileCollect(schema: AvroRecord, plan: Plan, bad: Refuse): RecordType['collect'] {
@@ -132,22 +142,4 @@ function compileCollect(schema: AvroRecord, plan: Plan, bad: Refuse): RecordType
     isInRange: typeof isTimeInRange,
   ) => RecordType['collect']
   return factory(bad, isTimeInRange)
-}
-
-function compileDecode(schema: AvroRecord, reader: Reader, bad: Refuse): RecordType['decode'] {
-  const compiler = new WalkCompiler(schema)
-  const plan = reader.plan('result', compiler)
-  compiler.entry('decode', [], {
-    ...plan,
-    enter: `let result\n${plan.enter ?? ''}`,
-    leave: `${plan.leave ?? ''}\nreturn result`,
-  })
-  const runtime = createDecodeRuntime(bad)
-  const names = Object.keys(runtime).join(', ')
-  const factory = new Function(
-    'bad',
-    'runtime',
-    compiler.source(`const { ${names} } = runtime`, 'decode'),
-  ) as (bad: Refuse, runtime: DecodeRuntime) => RecordType['decode']
-  return factory(bad, runtime)
 }

@@ -8,74 +8,19 @@ import { bundledSchema } from './bundled-schemas.ts'
 import { FactsCollector } from './facts.ts'
 import { RecordHeader } from './record-header.ts'
 import { compileRecordType } from './record-type.ts'
-
-interface Field {
-  name: string
-  type: unknown
-  default?: unknown
-}
+import { rewriteSchema, type SchemaField } from './rewrite-schema.testing.ts'
 
 const header = new RecordHeader()
 const compile = (json: string) => compileRecordType(json, 1, { payloadLimitBytes: 5120 })
 const spanBatch = bundledSchema('sidereal.SpanBatch').json
 const nodeTraceLog = bundledSchema('sidereal.NodeTraceLog').json
 
-type Definition = Record<string, unknown> & { name: string; fields?: Field[] }
-
-/**
- * The schema with the fields of each record changed by `change`. Definitions move to the first mention of their name, which the
- * change may put elsewhere.
- */
-function rewrite(json: string, change: (record: string, fields: Field[]) => Field[]): string {
-  const root: unknown = JSON.parse(json)
-  const definitions = new Map<string, Definition>()
-  collect(root)
-  const written = new Set<string>()
-  return JSON.stringify(write(root))
-
-  function collect(schema: unknown): void {
-    if (typeof schema !== 'object' || schema === null) return
-    if (isDefinition(schema)) definitions.set(schema.name, schema)
-    for (const part of Object.values(schema)) collect(part)
-  }
-
-  function write(schema: unknown): unknown {
-    if (Array.isArray(schema)) return schema.map(write)
-    const name = typeof schema === 'string' ? schema : isDefinition(schema) ? schema.name : undefined
-    const definition = name === undefined ? undefined : definitions.get(name)
-    if (definition === undefined) {
-      if (typeof schema !== 'object' || schema === null) return schema
-      return Object.fromEntries(
-        Object.entries(schema).map(([key, part]) => [
-          key,
-          key === 'type' || key === 'items' || key === 'values' ? write(part) : part,
-        ]),
-      )
-    }
-    if (written.has(definition.name)) return definition.name
-    written.add(definition.name)
-    if (definition.fields === undefined) return definition
-    const fields = change(definition.name, definition.fields)
-    return { ...definition, fields: fields.map((field) => ({ ...field, type: write(field.type) })) }
-  }
-}
-
-function isDefinition(schema: unknown): schema is Definition {
-  return (
-    typeof schema === 'object' &&
-    schema !== null &&
-    'name' in schema &&
-    'type' in schema &&
-    (schema.type === 'record' || schema.type === 'fixed')
-  )
-}
-
 test('fields are found by name, whatever their order', () => {
   for (const [json, any, toAvsc] of [
     [spanBatch, anySpanBatch, batchToAvsc],
     [nodeTraceLog, anyNodeTraceLog, logToAvsc],
   ] as const) {
-    const schema = rewrite(json, (_record, fields) => fields.toReversed())
+    const schema = rewriteSchema(json, (_record, fields) => fields.toReversed())
     const type = compile(schema)
     const original = compile(json)
     const avsc = avscType(schema)
@@ -98,7 +43,7 @@ test('fields are found by name, whatever their order', () => {
 })
 
 test('fields that a newer writer adds are skipped, of any Avro type', () => {
-  const added: Field[] = [
+  const added: SchemaField[] = [
     { name: 'f0', type: 'float' },
     { name: 'f1', type: { type: 'map', values: { type: 'array', items: 'long' } } },
     { name: 'f2', type: { type: 'enum', name: 'Colour', symbols: ['RED', 'GREEN'] } },
@@ -119,7 +64,7 @@ test('fields that a newer writer adds are skipped, of any Avro type', () => {
     f5: true,
     f6: -70_000,
   }
-  const schema = rewrite(spanBatch, (record, fields) =>
+  const schema = rewriteSchema(spanBatch, (record, fields) =>
     record === 'SpanBatch' ? [...added, ...fields] : fields,
   )
   const type = compile(schema)
@@ -144,7 +89,7 @@ test('fields that an older writer lacks get their default', () => {
     'entity_refs',
     'parent_span_id',
   ]
-  const schema = rewrite(spanBatch, (_record, fields) =>
+  const schema = rewriteSchema(spanBatch, (_record, fields) =>
     fields.filter((field) => !dropped.includes(field.name)),
   )
   // The definition of SpanId was in the field that is gone.
@@ -183,12 +128,14 @@ test('a schema that is not of a Sidereal record, or whose fields are of other ty
   refuses('{"type": "record", "name": "toString", "fields": []}', /"toString"/)
   refuses('{"type": "record", "name": "sidereal.SpanBatch", "fields": []}', /"sid"/)
   refuses(
-    rewrite(spanBatch, (_r, fields) => fields.filter((f) => f.name !== 'span_id')),
+    rewriteSchema(spanBatch, (_r, fields) => fields.filter((f) => f.name !== 'span_id')),
     /span_id/,
   )
   refuses(spanBatch.replace(/"size": 8\b/, '"size": 9'), /9 bytes and not 8/)
   refuses(
-    rewrite(spanBatch, (_r, fields) => fields.map((f) => (f.name === 'kind' ? { ...f, type: 'string' } : f))),
+    rewriteSchema(spanBatch, (_r, fields) =>
+      fields.map((f) => (f.name === 'kind' ? { ...f, type: 'string' } : f)),
+    ),
     /kind/,
   )
   refuses(
@@ -235,7 +182,7 @@ test('huge counts, negative lengths and integers of more than 64 bits are refuse
 })
 
 test('an integer of ten bytes is read to its last bit, and one of more than 64 bits is refused', () => {
-  const schema = rewrite(spanBatch, (record, fields) =>
+  const schema = rewriteSchema(spanBatch, (record, fields) =>
     record === 'SpanBatch'
       ? [...fields, { name: 'extra', type: { type: 'long', logicalType: 'timestamp-nanos' } }]
       : fields,

@@ -226,6 +226,12 @@ export const configSchema = z.object({
     ),
     batchRows: key('BATCH_ROWS', '50000', between(1, 1_000_000), 'Rows at which a batch is inserted.'),
     batchMs: key('BATCH_MS', '1000', duration, 'Age at which a batch is inserted.'),
+    feeder: key(
+      'FEEDER',
+      'bytes',
+      oneOf('bytes', 'objects'),
+      'How records become rows: `bytes` straight from Avro where a record allows it, `objects` by decoding all of them (more CPU, the same rows).',
+    ),
     requestTimeoutMs: key('CLICKHOUSE_TIMEOUT_MS', '30000', duration, 'Time that one request may take.'),
   }),
   payloads: group('Payloads', 'Where values go that are too large for a table.', {

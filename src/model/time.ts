@@ -130,3 +130,33 @@ export class TimeClamp {
     this.flags = flags
   }
 }
+
+/** No UTC day: outside the range, or several. */
+export const NO_DAY = -1
+
+const DAY_NS = 86_400_000_000_000n
+
+/**
+ * Makes a function that gives the UTC day since 1970 of a time in halves, or {@link NO_DAY} when it is outside [2000-01-01, 2100-01-01).
+ * It remembers the last day, on which most times are.
+ */
+export function createDayOf(): (high: number, low: number) => number {
+  let day = NO_DAY
+  let startHigh = 0
+  let startLow = 0
+  let endHigh = 0
+  let endLow = 0
+  return (high, low) => {
+    if (!isBefore(high, low, startHigh, startLow) && isBefore(high, low, endHigh, endLow)) return day
+    if (!isTimeInRange(high, low)) return NO_DAY
+    const timeNs = (BigInt(high) << 32n) | BigInt(low)
+    const startNs = timeNs - (timeNs % DAY_NS)
+    const endNs = startNs + DAY_NS
+    day = Number(startNs / DAY_NS)
+    startHigh = Number(startNs >> 32n)
+    startLow = Number(startNs & 0xffffffffn)
+    endHigh = Number(endNs >> 32n)
+    endLow = Number(endNs & 0xffffffffn)
+    return day
+  }
+}

@@ -1,5 +1,6 @@
 import { bundledSchema } from '../codec/bundled-schemas.ts'
 import { FactsCollector } from '../codec/facts.ts'
+import { RecordHeader } from '../codec/record-header.ts'
 import { compileRecordType, type RecordType } from '../codec/record-type.ts'
 import { RecordWriter } from '../codec/record-writer.ts'
 import { BODY_START } from '../codec/wire.ts'
@@ -48,6 +49,8 @@ export function testRecord(
   const writer = new RecordWriter()
   const bytes = isSpans ? writer.encodeSpanBatch(value, schemaId) : writer.encodeNodeTraceLog(value, schemaId)
   const type = RECORD_TYPES.get(schemaId)!
+  const header = new RecordHeader()
+  type.inspect(bytes, BODY_START, bytes.byteLength, header)
   return {
     kind: type.kind,
     topic: 'sidereal.traces.v1',
@@ -57,8 +60,12 @@ export function testRecord(
     byteLength: bytes.byteLength - BODY_START,
     rowCount: isSpans ? value.spans.length : value.trace.length,
     hasLargeValue: false,
+    day: header.day,
+    isChanged: replaced !== undefined,
     bytes,
     bodyStart: BODY_START,
+    memory: bytes,
+    memoryStart: 0,
     schemaId,
     decode: () => replaced ?? type.decode(bytes, BODY_START, bytes.byteLength),
   }

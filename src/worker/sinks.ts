@@ -16,6 +16,7 @@ export interface SinkChoice {
 
 export interface SinkSettings {
   readonly clickHouse: ClickHouseOptions
+  readonly feeder: 'bytes' | 'objects'
   readonly otlp: {
     readonly endpoint?: string | undefined
     readonly headers?: Readonly<Record<string, string>> | undefined
@@ -50,6 +51,7 @@ function openSink(name: SinkChoice['name'], settings: SinkSettings): Sink {
       return new ClickHouseSink({
         client: new ClickHouse(settings.clickHouse),
         recordTypes: settings.recordTypes,
+        feeder: settings.feeder,
       })
     case 'otlp':
       return openOtlp(settings)

@@ -74,6 +74,7 @@ export class Worker {
     this.#processor = openProcessor({ store: this.#store, clock, random, counters, logger, ...limits })
     this.#sinks = openSinks(worker.sinks, {
       clickHouse: clickHouseConnection(config),
+      feeder: config.clickhouse.feeder,
       otlp: config.otlp,
       recordTypes: (schemaId) => this.#schemas.cached(schemaId),
       counters,

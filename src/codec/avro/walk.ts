@@ -26,14 +26,20 @@ export class WalkCompiler implements Names {
     return `v${this.#counter++}`
   }
 
-  /** Adds an entry function `name(b, p, e, …)` that walks the whole record and has to end exactly at `e`. */
-  entry(name: string, parameters: readonly string[], plan: Plan): void {
+  /**
+   * Adds an entry function `name(b, p, e, …)` that walks the whole value and has to end exactly at `e`. The plan's own `leave` comes
+   * behind that check, but for a call, whose result it takes; `result` is what the function returns.
+   */
+  entry(name: string, parameters: readonly string[], plan: Plan, result = ''): void {
+    const leave = plan.leave ?? ''
+    const isCall = plan.call !== undefined
     this.#functions.push(`function ${name}(${['b', 'p', 'e', ...parameters].join(', ')}) {
 const d = 0
 ${plan.enter ?? ''}
-${this.#emit(this.#root, { ...plan, enter: '', leave: '' }, name)}
+${this.#emit(this.#root, { ...plan, enter: '', leave: isCall ? leave : '' }, name)}
 if (p !== e) bad(p, p > e ? 'it ends too early' : 'there are bytes behind its end')
-${plan.leave ?? ''}
+${isCall ? '' : leave}
+return ${result}
 }`)
   }
 
@@ -148,7 +154,7 @@ ${plan.leave ?? ''}
 
   #emitSkippedFields(type: AvroType & { kind: 'record' }, path: string): string {
     const plan = this.#options.skipped?.[branchName(type)]
-    if (plan !== undefined) return this.#emitValue(type, plan, path, 'd')
+    if (plan !== undefined) return this.#emit(type, plan, path, 'd')
     return type.fields
       .map((field) => `{ ${this.#emitSkip(field.type, `${path}.${field.name}`, 'd')} }`)
       .join('\n')

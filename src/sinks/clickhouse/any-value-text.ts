@@ -4,7 +4,7 @@ import type { TextColumn } from './native/text-column.ts'
 
 /** Takes the references that a row's values hold; `path` is that of `model/payload-reference-text.ts`. */
 export interface ReferenceCollector {
-  add(path: string, reference: PayloadReference): void
+  add(path: string, reference: PayloadReference): unknown
 }
 
 /** Letters of the columns `…_types`: one an entry of the map, so that 5, "5" and 5.0 stay apart. docs/sql.md lists them. */
@@ -83,7 +83,7 @@ function intText(value: bigint): string {
 }
 
 /** The shortest text that reads back as the same double; `-0`, `NaN`, `Infinity` and `-Infinity` as they are. */
-function doubleText(value: number): string {
+export function doubleText(value: number): string {
   return value === 0 && Object.is(value, -0) ? '-0' : String(value)
 }
 

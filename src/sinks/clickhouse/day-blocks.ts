@@ -30,7 +30,7 @@ export class DayBlocks<R extends Rows> {
   readonly #take: () => R
   readonly #limits: BlockLimits
   readonly #byDay = new Map<number, OpenBlock<R>>()
-  #last: { startNs: bigint; endNs: bigint; open: OpenBlock<R> } | undefined
+  #last: { day: number; startNs: bigint; endNs: bigint; open: OpenBlock<R> } | undefined
 
   constructor(take: () => R, limits: BlockLimits) {
     this.#take = take
@@ -44,18 +44,30 @@ export class DayBlocks<R extends Rows> {
     return open.rows
   }
 
+  /** The feeder for rows of `record` whose partition is the UTC day (since 1970) `day`. */
+  rowsForDay(day: number, record: FragmentRecord): R {
+    const open = this.#openForDay(day)
+    if (open.records.at(-1) !== record) open.records.push(record)
+    return open.rows
+  }
+
   #openFor(timeNs: bigint): OpenBlock<R> {
     const last = this.#last
     if (last !== undefined && timeNs >= last.startNs && timeNs < last.endNs && this.#hasRoom(last.open)) {
       return last.open
     }
-    const startNs = timeNs - (timeNs % DAY_NS)
-    const day = Number(startNs / DAY_NS)
+    return this.#openForDay(Number(timeNs / DAY_NS))
+  }
+
+  #openForDay(day: number): OpenBlock<R> {
+    const last = this.#last
+    if (last !== undefined && last.day === day && this.#hasRoom(last.open)) return last.open
+    const startNs = BigInt(day) * DAY_NS
     const known = this.#byDay.get(day)
     const open = known !== undefined && this.#hasRoom(known) ? known : this.#blockForNewDay()
     open.days.add(day)
     this.#byDay.set(day, open)
-    this.#last = { startNs, endNs: startNs + DAY_NS, open }
+    this.#last = { day, startNs, endNs: startNs + DAY_NS, open }
     return open
   }
 

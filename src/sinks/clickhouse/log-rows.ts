@@ -42,9 +42,9 @@ export class LogRows {
   readonly #extra: AttributeWriter
 
   constructor(pool: ChunkPool) {
-    this.block = new Block(NODE_TRACE_LOGS_COLUMNS, pool)
+    this.block = new Block(NODE_TRACE_LOGS_COLUMNS, pool, ['payload_refs'])
     const c = this.block.columns
-    this.#references = new ReferenceWriter(c.payload_refs)
+    this.#references = new ReferenceWriter(this.block, c.payload_refs)
     this.#srv = new AttributeWriter(c.srv, c.srv_types, this.#references)
     this.#srvTag = new AttributeWriter(c.srv_tag, c.srv_tag_types, this.#references)
     this.#extra = new AttributeWriter(c.extra, c.extra_types, this.#references)

@@ -8,9 +8,8 @@ import { Block } from './native/block.ts'
 import type { ChunkPool } from './native/chunk-pool.ts'
 import { pushRecordContext, uint32 } from './record-context.ts'
 
-/** Entries of `config` with a column of their own. */
-const KNOWN_CONFIG = { model: ['model', 'model_name', 'modelName', 'domain'] } as const
-const MODEL = 0
+/** Entries of `config` that fill the column `model`. */
+const MODEL_KEYS = ['model', 'model_name', 'modelName', 'domain']
 
 /** Fills a block of `node_logs`: one row a node of a log. */
 export class NodeRows {
@@ -20,12 +19,13 @@ export class NodeRows {
   readonly #output: AttributeWriter
   readonly #config: AttributeWriter
   readonly #extra: AttributeWriter
-  readonly #known = new KnownFields(KNOWN_CONFIG)
+  readonly #known: KnownFields
 
   constructor(pool: ChunkPool) {
-    this.block = new Block(NODE_LOGS_COLUMNS, pool)
+    this.block = new Block(NODE_LOGS_COLUMNS, pool, ['model', 'payload_refs'])
     const c = this.block.columns
-    this.#references = new ReferenceWriter(c.payload_refs)
+    this.#known = new KnownFields([{ column: c.model, type: 'text', keys: MODEL_KEYS }], c.config.keys)
+    this.#references = new ReferenceWriter(this.block, c.payload_refs)
     this.#input = new AttributeWriter(c.input, c.input_types, this.#references)
     this.#output = new AttributeWriter(c.output, c.output_types, this.#references)
     this.#config = new AttributeWriter(c.config, c.config_types, this.#references)
@@ -67,8 +67,7 @@ export class NodeRows {
     this.#input.write(node.data.input, 'data.input.')
     this.#output.write(node.data.output, 'data.output.')
     this.#config.write(node.data.config, 'data.config.', this.#known)
-    c.model.pushString(this.#known.text(MODEL))
-    this.#known.endRow()
+    this.#known.pushRow(this.block.rows)
     node.logs.forEach((line, index) => {
       pushOffloadable(c.logs.items, line, `logs.${index}`, this.#references)
     })

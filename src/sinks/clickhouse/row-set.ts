@@ -1,13 +1,15 @@
 import type { FragmentRecord } from '../../model/fragment.ts'
 import type { NodeTraceLog } from '../../model/node-trace-log.ts'
 import type { Span, SpanBatch } from '../../model/span.ts'
-import { type ClampedTimes, clampTimes, MAX_TIME_NS, MIN_TIME_NS } from '../../model/time.ts'
+import { type ClampedTimes, clampTimes, MAX_TIME_NS, MIN_TIME_NS, NO_DAY } from '../../model/time.ts'
 import { type BlockLimits, DayBlocks, type OpenBlock, type Rows } from './day-blocks.ts'
 import { LogRows, logContext } from './log-rows.ts'
 import { LookupRows } from './lookup-rows.ts'
 import { ChunkPool } from './native/chunk-pool.ts'
 import { NodeRows } from './node-rows.ts'
+import type { SpanWalk, SpanWalks } from './span-bytes-walk.ts'
 import { SpanRows, spanBatchContext } from './span-rows.ts'
+import { TimeBounds } from './time-bounds.ts'
 
 /** The tables that are written record by record, all at once. */
 export type RecordTable = 'spans' | 'node_trace_logs' | 'node_logs' | 'id_lookup'
@@ -41,18 +43,30 @@ export class RowsPools {
   readonly lookup = new RowsPool(() => new LookupRows(this.chunks))
 }
 
-/** Blocks of rows made from records: decode once, feed all tables that are wanted. `release` gives everything back. */
+/**
+ * Blocks of rows made from records, for all tables that are wanted: from a record's bytes where that can be, else decoded once.
+ * `release` gives everything back.
+ */
 export class RowSet {
   readonly #pools: RowsPools
   readonly #wanted: ReadonlySet<RecordTable>
+  readonly #walks: SpanWalks | undefined
+  readonly #times = new TimeBounds()
   readonly #spans: DayBlocks<SpanRows>
   readonly #logs: DayBlocks<LogRows>
   readonly #nodes: DayBlocks<NodeRows>
   #lookup: OpenBlock<LookupRows> | undefined
 
-  constructor(pools: RowsPools, limits: BlockLimits, tables: readonly RecordTable[] = RECORD_TABLES) {
+  /** @param walks from bytes to rows; without them every record goes by objects */
+  constructor(
+    pools: RowsPools,
+    limits: BlockLimits,
+    tables: readonly RecordTable[] = RECORD_TABLES,
+    walks?: SpanWalks,
+  ) {
     this.#pools = pools
     this.#wanted = new Set(tables)
+    this.#walks = walks
     this.#spans = new DayBlocks(() => pools.spans.take(), limits)
     this.#logs = new DayBlocks(() => pools.logs.take(), limits)
     this.#nodes = new DayBlocks(() => pools.nodes.take(), limits)
@@ -60,6 +74,12 @@ export class RowSet {
 
   /** Throws what `record.decode` throws, before any row is made. */
   add(record: FragmentRecord): void {
+    const walk = this.#walkFor(record)
+    if (walk !== undefined) {
+      const lookup = this.#wanted.has('id_lookup') ? this.#lookupFor(record) : undefined
+      this.#spans.rowsForDay(record.day, record).bytes.append(walk, record, lookup)
+      return
+    }
     const decoded = record.decode()
     if ('spans' in decoded) this.#addSpans(record, decoded)
     else this.#addLog(record, decoded)
@@ -83,50 +103,49 @@ export class RowSet {
     if (this.#lookup !== undefined) this.#pools.lookup.give(this.#lookup.rows)
   }
 
+  #walkFor(record: FragmentRecord): SpanWalk | undefined {
+    if (record.day === NO_DAY || record.isChanged || !this.#wanted.has('spans')) return undefined
+    return this.#walks?.get(record.schemaId)
+  }
+
   #addSpans(record: FragmentRecord, batch: SpanBatch): void {
+    if (batch.spans.length === 0) return
     const context = spanBatchContext(record, batch)
     const wantsSpans = this.#wanted.has('spans')
     const traceIds: string[] = []
-    let minTimeNs = MAX_TIME_NS
-    let maxTimeNs = MIN_TIME_NS
+    const starts = this.#times
+    starts.reset()
     for (const span of batch.spans) {
       const times = spanTimes(span)
-      if (times.startNs < minTimeNs) minTimeNs = times.startNs
-      if (times.startNs > maxTimeNs) maxTimeNs = times.startNs
-      if (!traceIds.includes(span.traceId)) traceIds.push(span.traceId)
+      starts.includeNs(times.startNs)
+      if (traceIds.at(-1) !== span.traceId) traceIds.push(span.traceId)
       if (wantsSpans) this.#spans.rowsFor(times.startNs, record).append(context, span, times)
     }
-    if (batch.spans.length === 0) return
-    const { receivedAtNs } = context
-    this.#addLookup(record, batch, { traceIds, minTimeNs, maxTimeNs, receivedAtNs })
+    if (!this.#wanted.has('id_lookup')) return
+    this.#lookupFor(record).add({ ...identityOf(batch), traceIds }, starts, record.receivedAtMs)
   }
 
   #addLog(record: FragmentRecord, log: NodeTraceLog): void {
     const context = logContext(record, log)
-    const { logTimeNs, receivedAtNs } = context
+    const { logTimeNs } = context
     if (this.#wanted.has('node_trace_logs')) this.#logs.rowsFor(logTimeNs, record).append(context)
     if (this.#wanted.has('node_logs')) {
       log.trace.forEach((node, place) => {
         this.#nodes.rowsFor(logTimeNs, record).append(context, node, place)
       })
     }
-    this.#addLookup(record, log, {
-      traceIds: log.traceId === null ? [] : [log.traceId],
-      minTimeNs: logTimeNs,
-      maxTimeNs: logTimeNs,
-      receivedAtNs,
-    })
+    if (!this.#wanted.has('id_lookup')) return
+    const times = this.#times
+    times.reset()
+    times.includeNs(logTimeNs)
+    const traceIds = log.traceId === null ? [] : [log.traceId]
+    this.#lookupFor(record).add({ ...identityOf(log), traceIds }, times, record.receivedAtMs)
   }
 
-  #addLookup(
-    record: FragmentRecord,
-    { appId, sid, uid, chatId }: SpanBatch | NodeTraceLog,
-    bounds: { traceIds: string[]; minTimeNs: bigint; maxTimeNs: bigint; receivedAtNs: bigint },
-  ): void {
-    if (!this.#wanted.has('id_lookup')) return
+  #lookupFor(record: FragmentRecord): LookupRows {
     this.#lookup ??= { rows: this.#pools.lookup.take(), records: [], days: new Set() }
     this.#lookup.records.push(record)
-    this.#lookup.rows.add({ appId, sid, uid, chatId, ...bounds })
+    return this.#lookup.rows
   }
 }
 
@@ -139,4 +158,8 @@ function spanTimes(span: Span): ClampedTimes {
     span.endTimeNs,
     span.events.map((event) => event.timeNs),
   )
+}
+
+function identityOf({ sid, appId, uid, chatId }: SpanBatch | NodeTraceLog) {
+  return { sid, appId, uid, chatId }
 }

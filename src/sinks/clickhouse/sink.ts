@@ -11,6 +11,7 @@ import { type BlockLimits, DayBlocks, type Rows } from './day-blocks.ts'
 import { FragmentRows } from './fragment-rows.ts'
 import { receivedAtNs } from './record-context.ts'
 import { RECORD_TABLES, type RecordTable, RowSet, RowsPool, RowsPools } from './row-set.ts'
+import { SpanWalks } from './span-bytes-walk.ts'
 
 export interface ClickHouseSinkOptions {
   /** Closed by {@link ClickHouseSink.close}. */
@@ -19,6 +20,8 @@ export interface ClickHouseSinkOptions {
   recordTypes: (schemaId: number) => RecordType | undefined
   /** Rows of one insert. Default 100,000. */
   maxRowsPerInsert?: number
+  /** How records become rows: from their bytes where that can be, or all of them decoded to objects. Default `bytes`. */
+  feeder?: 'bytes' | 'objects'
 }
 
 /** The server's default of `max_partitions_per_insert_block`. */
@@ -42,10 +45,12 @@ export class ClickHouseSink implements Sink {
   readonly #pools = new RowsPools()
   readonly #fragmentRows = new RowsPool(() => new FragmentRows(this.#pools.chunks))
   readonly #limits: BlockLimits
+  readonly #walks: SpanWalks | undefined
 
   constructor(options: ClickHouseSinkOptions) {
     this.#client = options.client
     this.#recordTypes = options.recordTypes
+    this.#walks = options.feeder === 'objects' ? undefined : new SpanWalks(options.recordTypes)
     this.#limits = { maxDays: MAX_DAYS_PER_INSERT, maxRows: options.maxRowsPerInsert ?? 100_000 }
   }
 
@@ -84,7 +89,7 @@ export class ClickHouseSink implements Sink {
     refusals: Refusals,
     signal: AbortSignal,
   ): Promise<void> {
-    const rows = new RowSet(this.#pools, this.#limits, tables)
+    const rows = new RowSet(this.#pools, this.#limits, tables, this.#walks)
     const suspects: { table: RecordTable; records: readonly FragmentRecord[]; reason: string }[] = []
     try {
       await this.#fill(rows, records, refusals, signal)

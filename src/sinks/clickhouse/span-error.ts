@@ -1,7 +1,8 @@
 import type { KeyValue } from '../../model/any-value.ts'
 import { type Span, STATUS_ERROR } from '../../model/span.ts'
 
-const LEVELS: readonly string[] = ['DEBUG', 'INFO', 'WARN', 'ERROR']
+/** Levels as today's services say them by the name of an event, the most severe last. */
+export const EVENT_LEVELS: readonly string[] = ['DEBUG', 'INFO', 'WARN', 'ERROR']
 
 /**
  * An error is: status ERROR, attribute `error` true (or its text), integer attribute `code` not 0, or an event ERROR or exception. The
@@ -20,12 +21,14 @@ function isErrorAttribute({ key, value }: KeyValue): boolean {
   return key === 'code' && typeof value === 'bigint' && value !== 0n
 }
 
-/** The most severe level among the events of a span: today's services say it by the event's name. Empty = none. */
+/** Place in {@link EVENT_LEVELS} of the level that an event's name says, or −1. */
+export function levelOfEvent(name: string): number {
+  return EVENT_LEVELS.indexOf(name === 'exception' ? 'ERROR' : name)
+}
+
+/** The most severe level among the events of a span. Empty = none. */
 export function eventLevel(span: Span): string {
   let highest = -1
-  for (const { name } of span.events) {
-    const level = name === 'exception' ? 3 : LEVELS.indexOf(name)
-    if (level > highest) highest = level
-  }
-  return highest < 0 ? '' : (LEVELS[highest] ?? '')
+  for (const { name } of span.events) highest = Math.max(highest, levelOfEvent(name))
+  return EVENT_LEVELS[highest] ?? ''
 }

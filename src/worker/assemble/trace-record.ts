@@ -14,6 +14,7 @@ export class TraceRecord implements FragmentRecord, SlabPlace {
   readonly receivedAtMs: number
   readonly rowCount: number
   readonly hasLargeValue: boolean
+  readonly day: number
   readonly storedBytes: number
   readonly type: RecordType
   /** Headers of the record as it came, for the dead-letter topic; `null` = none. */
@@ -28,7 +29,7 @@ export class TraceRecord implements FragmentRecord, SlabPlace {
     offset: number,
     receivedAtMs: number,
     type: RecordType,
-    about: { readonly rowCount: number; readonly hasLargeValue: boolean },
+    about: { readonly rowCount: number; readonly hasLargeValue: boolean; readonly day: number },
     storedBytes: number,
     headers: RecordHeaders | null,
   ) {
@@ -38,6 +39,7 @@ export class TraceRecord implements FragmentRecord, SlabPlace {
     this.receivedAtMs = receivedAtMs
     this.rowCount = about.rowCount
     this.hasLargeValue = about.hasLargeValue
+    this.day = about.day
     this.storedBytes = storedBytes
     this.type = type
     this.headers = headers
@@ -64,9 +66,16 @@ export class TraceRecord implements FragmentRecord, SlabPlace {
     return this.#slab().buffer.subarray(this.start, this.start + this.storedBytes)
   }
 
-  /** The memory that the bytes lie in, with no view made: from {@link start} on. */
   get memory(): Buffer {
     return this.#slab().buffer
+  }
+
+  get memoryStart(): number {
+    return this.start
+  }
+
+  get isChanged(): boolean {
+    return false
   }
 
   decode(): SpanBatch | NodeTraceLog {

@@ -146,6 +146,10 @@ function makeDelivery(
       hasLargeValue: false,
       bytes: Buffer.from(`value ${offset}`),
       bodyStart: 5,
+      day: -1,
+      isChanged: false,
+      memory: Buffer.from(`value ${offset}`),
+      memoryStart: 0,
       schemaId: 7,
       decode: () => {
         throw new Error('not needed here')

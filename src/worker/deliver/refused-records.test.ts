@@ -34,6 +34,10 @@ function deliveryOf(offset: number, task = taskOf()): { delivery: Delivery; reco
     hasLargeValue: false,
     bytes: value,
     bodyStart: 5,
+    day: -1,
+    isChanged: false,
+    memory: value,
+    memoryStart: 0,
     schemaId: 7,
     decode: () => assert.fail('not needed here'),
   }

@@ -22,6 +22,8 @@ export class ChangedRecord implements FragmentRecord {
   readonly byteLength: number
   readonly rowCount: number
   readonly hasLargeValue: boolean
+  readonly day: number
+  readonly isChanged = true
   readonly bodyStart: number
   readonly schemaId: number
 
@@ -38,12 +40,21 @@ export class ChangedRecord implements FragmentRecord {
     this.byteLength = original.byteLength
     this.rowCount = original.rowCount
     this.hasLargeValue = original.hasLargeValue
+    this.day = original.day
     this.bodyStart = original.bodyStart
     this.schemaId = original.schemaId
   }
 
   get bytes(): Buffer {
     return this.#original.bytes
+  }
+
+  get memory(): Buffer {
+    return this.#original.memory
+  }
+
+  get memoryStart(): number {
+    return this.#original.memoryStart
   }
 
   decode(): SpanBatch | NodeTraceLog {

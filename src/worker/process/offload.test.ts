@@ -77,6 +77,10 @@ function recordOf(model: SpanBatch | NodeTraceLog, offset = 0): FragmentRecord {
     hasLargeValue: true,
     bytes,
     bodyStart: 5,
+    day: -1,
+    isChanged: false,
+    memory: bytes,
+    memoryStart: 0,
     schemaId: 7,
     decode: () => model,
   }
@@ -256,12 +260,24 @@ test('records without large values stay the same objects, in the same order, and
   const [first, second, third] = result[1]!.records
   assert.equal(first, small)
   assert.equal(third, marked)
-  const { kind, topic, partition, offset, receivedAtMs, byteLength, rowCount, bytes, bodyStart, schemaId } =
-    second!
-  assert.deepEqual(
-    { kind, topic, partition, offset, receivedAtMs, byteLength, rowCount, bytes, bodyStart, schemaId },
-    (({ hasLargeValue: _, decode: __, ...rest }) => rest)(large),
-  )
+  for (const name of [
+    'kind',
+    'topic',
+    'partition',
+    'offset',
+    'receivedAtMs',
+    'byteLength',
+    'rowCount',
+    'day',
+    'bytes',
+    'bodyStart',
+    'memory',
+    'memoryStart',
+    'schemaId',
+  ] as const) {
+    assert.equal(second?.[name], large[name], name)
+  }
+  assert.deepEqual([small.isChanged, second?.isChanged, third?.isChanged], [false, true, false])
 })
 
 test('without an object store values stay inline, and one warning says what to set', async () => {

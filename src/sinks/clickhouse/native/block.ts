@@ -7,16 +7,18 @@ export type ColumnTypes = Readonly<Record<string, string>>
 export type BlockColumns<T extends ColumnTypes> = { readonly [Name in keyof T]: ColumnOf<T[Name]> }
 
 /**
- * One block in ClickHouse's Native format: a builder a column. Feeders push to every column once a row and then call `endRow`.
+ * One block in ClickHouse's Native format: a builder a column. Feeders push to every column once a row and then call `endRow`. In the sparse
+ * columns they leave out values that are 0 or empty: before they push to such a column, they pad it to `rows`.
  * `finish` gives the bytes; they are views into the builders, so `reset` waits until they are sent.
  */
 export class Block<T extends ColumnTypes> {
   readonly types: T
   readonly columns: BlockColumns<T>
   readonly #list: { header: Buffer; column: Column; name: string }[]
+  readonly #sparse: readonly Column[]
   #rows = 0
 
-  constructor(types: T, pool: ChunkPool) {
+  constructor(types: T, pool: ChunkPool, sparse: readonly (keyof T)[] = []) {
     this.types = types
     const columns: Record<string, Column> = {}
     this.#list = Object.entries(types).map(([name, type]) => {
@@ -25,6 +27,7 @@ export class Block<T extends ColumnTypes> {
       return { name, column, header: Buffer.concat([lengthPrefixed(name), lengthPrefixed(type)]) }
     })
     this.columns = columns as BlockColumns<T>
+    this.#sparse = sparse.map((name) => columns[String(name)]!)
   }
 
   get rows(): number {
@@ -39,8 +42,13 @@ export class Block<T extends ColumnTypes> {
     this.#rows++
   }
 
+  endRows(count: number): void {
+    this.#rows += count
+  }
+
   /** The block as a list of pieces. A column that is out of step is a fault of the feeder and throws: nothing may be sent then. */
   finish(): Buffer[] {
+    for (const column of this.#sparse) column.pad(this.#rows)
     const out: Buffer[] = [Buffer.concat([varint(this.#list.length), varint(this.#rows)])]
     for (const { name, column, header } of this.#list) {
       if (column.rows !== this.#rows) {

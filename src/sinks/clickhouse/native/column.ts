@@ -5,6 +5,8 @@
 export interface Column {
   /** Rows so far. */
   readonly rows: number
+  /** Adds default values (0, empty) until there are `rows` rows. */
+  pad(rows: number): void
   /** What stands before all data of a column: the version of each LowCardinality in it, in order. */
   writePrefix(out: Buffer[]): void
   writeData(out: Buffer[]): void

@@ -141,15 +141,16 @@ test('64-bit values come out the same from bigints, halves and numbers', () => {
   )
 })
 
-test('a run of a map equals the same row written again', () => {
+test('an encoded row of a map equals the same row written again', () => {
   const written = new MapColumn(new LowCardinalityColumn(), new TextColumn(new ChunkPool()))
   const repeated = new MapColumn(new LowCardinalityColumn(), new TextColumn(new ChunkPool()))
+  const entries = [
+    ['a', '1'],
+    ['b', 'x'.repeat(500)],
+    ['a', ''],
+  ] as const
   const row = (column: MapColumn) => {
-    for (const [key, value] of [
-      ['a', '1'],
-      ['b', 'x'.repeat(500)],
-      ['a', ''],
-    ] as const) {
+    for (const [key, value] of entries) {
       column.keys.pushString(key)
       column.values.pushString(value)
     }
@@ -157,15 +158,91 @@ test('a run of a map equals the same row written again', () => {
   }
   row(written)
   row(repeated)
-  const run = repeated.record(() => row(repeated))
-  row(written)
-  assert.ok(run)
-  for (let i = 0; i < 3; i++) {
-    row(written)
-    repeated.pushRun(run)
-  }
+  const values = new TextColumn(new ChunkPool())
+  for (const [, value] of entries) values.pushString(value)
+  const keys = Uint32Array.from(entries, ([key]) => repeated.keys.intern(key))
+  for (let i = 0; i < 4; i++) row(written)
+  repeated.pushTimes({ keys, values: values.encoded() }, 4)
   assert.equal(repeated.rows, 5)
   assert.ok(bytesOf(repeated).equals(bytesOf(written)))
+})
+
+test('text from UTF-8, hex and integers equals the same text as a string; what is not UTF-8 becomes U+FFFD', () => {
+  const anyBytes = fc.oneof(
+    fc.uint8Array({ maxLength: 80 }).map((bytes) => Buffer.from(bytes)),
+    anyText.map((text) => Buffer.from(text)),
+  )
+  const anyInteger = fc.oneof(fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n), fc.bigInt(-1000n, 10n ** 10n))
+  fc.assert(
+    fc.property(fc.array(fc.tuple(anyBytes, anyInteger), { maxLength: 40 }), (rows) => {
+      const column = new TextColumn(new ChunkPool())
+      const expected = new TextColumn(new ChunkPool())
+      const dictionary = new LowCardinalityColumn()
+      const expectedDictionary = new LowCardinalityColumn()
+      for (const [bytes, integer] of rows) {
+        column.pushUtf8(bytes, 0, bytes.length)
+        expected.pushString(bytes.toString('utf8'))
+        dictionary.pushBytes(bytes, 0, bytes.length)
+        expectedDictionary.pushString(bytes.toString('utf8'))
+        const id = bytes.subarray(0, 16)
+        column.pushHex(id, 0, id.length)
+        expected.pushString(id.toString('hex'))
+        column.pushInteger(Number(integer >> 32n), Number(integer & 0xffffffffn))
+        expected.pushString(integer.toString())
+      }
+      assert.equal(column.rows, expected.rows)
+      assert.ok(bytesOf(column).equals(bytesOf(expected)))
+      assert.ok(bytesOf(dictionary).equals(bytesOf(expectedDictionary)))
+    }),
+  )
+})
+
+test('a padded column equals one with the default value in each row', () => {
+  const types = {
+    text: 'String',
+    low: 'LowCardinality(String)',
+    map: 'Map(LowCardinality(String), String)',
+    flag: 'UInt8',
+    status: 'UInt16',
+    count: 'UInt32',
+    code: 'Int64',
+    ratio: 'Float64',
+    list: 'Array(UInt8)',
+  } as const
+  const pool = new ChunkPool()
+  const sparse = new Block(types, pool, Object.keys(types) as (keyof typeof types)[])
+  const dense = new Block(types, pool)
+  // Twice, for memory that was used before.
+  for (const rows of [CHUNK_BYTES + 100, 70]) {
+    for (let row = 0; row < rows; row++) {
+      const isSet = row % 50_000 === 7 || row < 3
+      if (isSet) {
+        for (const column of Object.values(sparse.columns)) column.pad(row)
+      }
+      for (const block of isSet ? [sparse, dense] : [dense]) {
+        const c = block.columns
+        c.text.pushString(isSet ? 'x' : '')
+        c.low.pushString(isSet ? `low ${row}` : '')
+        if (isSet) {
+          c.map.keys.pushString('key')
+          c.map.values.pushString('value')
+          c.list.items.push(9)
+        }
+        c.map.endRow()
+        c.list.endRow()
+        c.flag.push(isSet ? 1 : 0)
+        c.status.push(isSet ? 404 : 0)
+        c.count.push(isSet ? 0xffffffff : 0)
+        c.code.push(isSet ? -5n : 0n)
+        c.ratio.push(isSet ? 0.5 : 0)
+      }
+      sparse.endRow()
+      dense.endRow()
+    }
+    assert.ok(Buffer.concat(sparse.finish()).equals(Buffer.concat(dense.finish())))
+    sparse.reset()
+    dense.reset()
+  }
 })
 
 test('a block with a column out of step is never given out', () => {

@@ -20,6 +20,10 @@ export class ArrayColumn<T extends Column = Column> implements Column {
     this.#offsets.pushHalves(0, this.items.rows)
   }
 
+  pad(rows: number): void {
+    padOffsets(this.#offsets, this.items.rows, rows)
+  }
+
   writePrefix(out: Buffer[]): void {
     this.items.writePrefix(out)
   }
@@ -35,11 +39,11 @@ export class ArrayColumn<T extends Column = Column> implements Column {
   }
 }
 
-/** The entries of one row of a map in their encoded form, to be appended to further rows of the same block. */
-export interface MapRun {
-  keyStart: number
-  keyEnd: number
-  values: Uint8Array
+/** The entries of one row of a map in their encoded form, for any number of rows of the block that made it. */
+export interface EncodedMap {
+  /** Entries of the dictionary of keys. */
+  readonly keys: Uint32Array
+  readonly values: Uint8Array
 }
 
 /** `Map(LowCardinality(String), String)`: push key and value of each entry, then end the row. Order and repeated keys stay. */
@@ -61,23 +65,17 @@ export class MapColumn implements Column {
     this.#offsets.pushHalves(0, this.keys.rows)
   }
 
-  /** Writes one row and keeps it as a run; undefined when it cannot be kept, and has to be written again. */
-  record(write: () => void): MapRun | undefined {
-    const keyStart = this.keys.rows
-    const mark = this.values.mark()
-    write()
-    const values = this.values.since(mark)
-    // A copy: the chunk may be given back before the run is forgotten.
-    return values === undefined
-      ? undefined
-      : { keyStart, keyEnd: this.keys.rows, values: Uint8Array.prototype.slice.call(values) }
+  /** Adds the encoded entries to `count` rows. */
+  pushTimes(encoded: EncodedMap, count: number): void {
+    for (let i = 0; i < count; i++) {
+      this.keys.pushIndexes(encoded.keys)
+      this.values.pushEncoded(encoded.values, encoded.keys.length)
+      this.endRow()
+    }
   }
 
-  /** Adds a row with the entries of an earlier row of this block. */
-  pushRun(run: MapRun): void {
-    this.keys.repeatRows(run.keyStart, run.keyEnd)
-    this.values.pushRun(run.values, run.keyEnd - run.keyStart)
-    this.endRow()
+  pad(rows: number): void {
+    padOffsets(this.#offsets, this.keys.rows, rows)
   }
 
   writePrefix(out: Buffer[]): void {
@@ -109,6 +107,10 @@ export class TupleColumn implements Column {
     return this.parts[0]?.rows ?? 0
   }
 
+  pad(rows: number): void {
+    for (const part of this.parts) part.pad(rows)
+  }
+
   writePrefix(out: Buffer[]): void {
     for (const part of this.parts) part.writePrefix(out)
   }
@@ -120,4 +122,9 @@ export class TupleColumn implements Column {
   reset(): void {
     for (const part of this.parts) part.reset()
   }
+}
+
+/** Empty rows end where the last one ended. */
+function padOffsets(offsets: Int64Column, end: number, rows: number): void {
+  if (rows > offsets.rows) offsets.pushTimes(BigInt(end), rows - offsets.rows)
 }

@@ -10,10 +10,18 @@ abstract class FixedColumn implements Column {
 
   protected abstract view(): Buffer
   protected abstract resize(capacity: number): void
+  protected abstract zero(from: number, to: number): void
 
-  protected grow(): void {
-    this.capacity = grownCapacity(this.capacity, this.rows + 1)
+  protected grow(rows = this.rows + 1): void {
+    this.capacity = grownCapacity(this.capacity, rows)
     this.resize(this.capacity)
+  }
+
+  pad(rows: number): void {
+    if (rows <= this.rows) return
+    if (rows > this.capacity) this.grow(rows)
+    this.zero(this.rows, rows)
+    this.rows = rows
   }
 
   writePrefix(): void {
@@ -41,6 +49,10 @@ export class UInt8Column extends FixedColumn {
     this.push(value ? 1 : 0)
   }
 
+  protected override zero(from: number, to: number): void {
+    this.#values.fill(0, from, to)
+  }
+
   protected override resize(capacity: number): void {
     const values = new Uint8Array(capacity)
     values.set(this.#values)
@@ -61,6 +73,10 @@ export class UInt16Column extends FixedColumn {
     this.#values[this.rows++] = value
   }
 
+  protected override zero(from: number, to: number): void {
+    this.#values.fill(0, from, to)
+  }
+
   protected override resize(capacity: number): void {
     const values = new Uint16Array(capacity)
     values.set(this.#values)
@@ -79,6 +95,18 @@ export class Int32Column extends FixedColumn {
   push(value: number): void {
     if (this.rows === this.capacity) this.grow()
     this.#values[this.rows++] = value
+  }
+
+  /** Adds the value to `count` rows. */
+  pushTimes(value: number, count: number): void {
+    const rows = this.rows + count
+    if (rows > this.capacity) this.grow(rows)
+    this.#values.fill(value, this.rows, rows)
+    this.rows = rows
+  }
+
+  protected override zero(from: number, to: number): void {
+    this.#values.fill(0, from, to)
   }
 
   protected override resize(capacity: number): void {
@@ -116,6 +144,18 @@ export class Int64Column extends FixedColumn {
     // `| 0` takes the low 32 bits of any whole number below 2^53, negative ones in two's complement.
   }
 
+  /** Adds the low 64 bits to `count` rows. */
+  pushTimes(value: bigint, count: number): void {
+    const rows = this.rows + count
+    if (rows > this.capacity) this.grow(rows)
+    this.#values.fill(value, this.rows, rows)
+    this.rows = rows
+  }
+
+  protected override zero(from: number, to: number): void {
+    this.#values.fill(0n, from, to)
+  }
+
   protected override resize(capacity: number): void {
     const values = new BigInt64Array(capacity)
     values.set(this.#values)
@@ -134,6 +174,10 @@ export class Float64Column extends FixedColumn {
   push(value: number): void {
     if (this.rows === this.capacity) this.grow()
     this.#values[this.rows++] = value
+  }
+
+  protected override zero(from: number, to: number): void {
+    this.#values.fill(0, from, to)
   }
 
   protected override resize(capacity: number): void {

@@ -1,5 +1,8 @@
+import { isUtf8 } from 'node:buffer'
 import { type Column, grownCapacity, varint } from './column.ts'
 import { hashBytes } from './key-hash.ts'
+
+const EMPTY_ENTRY = Buffer.from([0])
 
 /** Version 1 of the serialization, "shared dictionaries with additional keys". */
 const KEY_VERSION = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0])
@@ -7,8 +10,9 @@ const KEY_VERSION = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0])
 const DICTIONARY_FLAGS = 0x600
 
 /**
- * `LowCardinality(String)`: a dictionary and an index a row. The dictionary is that of one block. A guess comes before a hash: senders
- * emit values in a fixed order, so the entry that followed the last one most often follows it again.
+ * `LowCardinality(String)`: a dictionary and an index a row. The dictionary is that of one block; its entry 0 is the empty string, so that
+ * rows without a value are zeros. A guess comes before a hash: senders emit values in a fixed order, so the entry that followed the last
+ * one most often follows it again.
  */
 export class LowCardinalityColumn implements Column {
   rows = 0
@@ -22,16 +26,48 @@ export class LowCardinalityColumn implements Column {
   /** Which entry followed an entry last; index + 1. The first place stands for the start of a block. */
   #following = new Uint32Array(64)
   #last = 0
+  #free = 0
+
+  constructor() {
+    this.#addEmpty()
+  }
 
   /** Entries of the dictionary so far: an index at or above an earlier size is new. */
   get size(): number {
     return this.#entries.length
   }
 
+  /** The text of an entry. */
+  textOf(index: number): string {
+    const known = this.#strings[index]
+    if (known !== undefined) return known
+    const entry = this.#entries[index]
+    if (entry === undefined) throw new RangeError(`The dictionary has no entry ${index}`)
+    const text = entry.toString('utf8', lengthBytes(entry))
+    this.#strings[index] = text
+    return text
+  }
+
   /** Adds a row; returns the index of its entry, which stays the same within the block. */
   pushString(text: string): number {
     const guess = this.#following[this.#last]!
     if (guess !== 0 && this.#strings[guess - 1] === text) return this.#push(guess - 1)
+    const index = this.intern(text)
+    this.#following[this.#last] = index + 1
+    return this.#push(index)
+  }
+
+  /** As {@link pushString}, from UTF-8. Bytes that are not UTF-8 become U+FFFD. */
+  pushBytes(bytes: Buffer, start: number, end: number): number {
+    const guess = this.#following[this.#last]!
+    if (guess !== 0 && isEqual(this.#entries[guess - 1]!, bytes, start, end)) return this.#push(guess - 1)
+    const index = this.internBytes(bytes, start, end)
+    this.#following[this.#last] = index + 1
+    return this.#push(index)
+  }
+
+  /** The index of a text, for {@link pushTimes} and {@link pushIndexes}; adds no row. */
+  intern(text: string): number {
     let index = this.#byString.get(text)
     if (index === undefined) {
       const bytes = Buffer.from(text, 'utf8')
@@ -39,26 +75,34 @@ export class LowCardinalityColumn implements Column {
       this.#byString.set(text, index)
       this.#strings[index] ??= text
     }
-    this.#following[this.#last] = index + 1
-    return this.#push(index)
+    return index
   }
 
-  pushBytes(bytes: Uint8Array, start: number, end: number): number {
-    const guess = this.#following[this.#last]!
-    if (guess !== 0 && isEqual(this.#entries[guess - 1]!, bytes, start, end)) return this.#push(guess - 1)
-    const index = this.#findOrAdd(bytes, start, end)
-    this.#following[this.#last] = index + 1
-    return this.#push(index)
+  /** As {@link intern}, from UTF-8. */
+  internBytes(bytes: Buffer, start: number, end: number): number {
+    const found = this.#find(bytes, start, end)
+    if (found >= 0) return found
+    return isUtf8(bytes.subarray(start, end))
+      ? this.#findOrAdd(bytes, start, end)
+      : this.intern(bytes.toString('utf8', start, end))
   }
 
-  /** Adds the entry of the last row again. */
-  repeatLast(): void {
-    this.#push(this.#last - 1)
+  /** Adds an entry to `count` rows. */
+  pushTimes(index: number, count: number): void {
+    const rows = this.rows + count
+    if (rows > this.#indexes.length) this.#grow(rows)
+    this.#indexes.fill(index, this.rows, rows)
+    this.rows = rows
+    this.#last = index + 1
   }
 
-  /** Adds the entries of earlier rows again, in their order. */
-  repeatRows(start: number, end: number): void {
-    for (let row = start; row < end; row++) this.#push(this.#indexes[row]!)
+  /** Adds a row for each entry. */
+  pushIndexes(indexes: Uint32Array): void {
+    for (let i = 0; i < indexes.length; i++) this.#push(indexes[i]!)
+  }
+
+  pad(rows: number): void {
+    if (rows > this.rows) this.pushTimes(0, rows - this.rows)
   }
 
   writePrefix(out: Buffer[]): void {
@@ -78,7 +122,7 @@ export class LowCardinalityColumn implements Column {
     count.writeBigUInt64LE(BigInt(this.rows))
     out.push(count)
     const indexes = this.#indexes.subarray(0, this.rows)
-    const narrow = width === 0 ? Uint8Array.from(indexes) : width === 1 ? Uint16Array.from(indexes) : indexes
+    const narrow = width === 0 ? new Uint8Array(indexes) : width === 1 ? new Uint16Array(indexes) : indexes
     out.push(Buffer.from(narrow.buffer, narrow.byteOffset, narrow.byteLength))
   }
 
@@ -90,20 +134,28 @@ export class LowCardinalityColumn implements Column {
     this.#slots.fill(0)
     this.#following.fill(0)
     this.#last = 0
+    this.#addEmpty()
+  }
+
+  #addEmpty(): void {
+    this.#findOrAdd(EMPTY_ENTRY, 1, 1)
+  }
+
+  #grow(rows: number): void {
+    const indexes = new Uint32Array(grownCapacity(this.#indexes.length, rows))
+    indexes.set(this.#indexes)
+    this.#indexes = indexes
   }
 
   #push(index: number): number {
-    if (this.rows === this.#indexes.length) {
-      const indexes = new Uint32Array(grownCapacity(this.#indexes.length, this.rows + 1))
-      indexes.set(this.#indexes)
-      this.#indexes = indexes
-    }
+    if (this.rows === this.#indexes.length) this.#grow(this.rows + 1)
     this.#indexes[this.rows++] = index
     this.#last = index + 1
     return index
   }
 
-  #findOrAdd(bytes: Uint8Array, start: number, end: number): number {
+  /** Index of the entry, or −1; then `#free` is the slot where it belongs. */
+  #find(bytes: Uint8Array, start: number, end: number): number {
     const mask = this.#slots.length - 1
     let slot = hashBytes(bytes, start, end) & mask
     for (;;) {
@@ -112,6 +164,14 @@ export class LowCardinalityColumn implements Column {
       if (isEqual(this.#entries[held - 1]!, bytes, start, end)) return held - 1
       slot = (slot + 1) & mask
     }
+    this.#free = slot
+    return -1
+  }
+
+  #findOrAdd(bytes: Uint8Array, start: number, end: number): number {
+    const found = this.#find(bytes, start, end)
+    if (found >= 0) return found
+    const slot = this.#free
     const index = this.#entries.length
     this.#entries.push(encodeEntry(bytes, start, end))
     this.#strings.push(undefined)

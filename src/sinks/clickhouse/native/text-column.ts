@@ -1,15 +1,14 @@
+import { isUtf8 } from 'node:buffer'
 import { CHUNK_BYTES, type ChunkPool } from './chunk-pool.ts'
 import { type Column, varint } from './column.ts'
 
 /** Longer strings are copied by the runtime, shorter ones by a loop: a call costs more than forty bytes. */
 const LOOP_CHARACTERS = 40
 const LOOP_BYTES = 40
+/** Up to here a loop tells sooner than a call that bytes are ASCII. */
+const ASCII_LOOP_BYTES = 400
 
-/** A place in a text column, to copy what follows it later. */
-export interface TextMark {
-  chunk: Buffer
-  position: number
-}
+const HEX = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0')).join(''))
 
 /** `String`: length and bytes, value after value. Takes JavaScript strings and UTF-8 bytes. */
 export class TextColumn implements Column {
@@ -69,20 +68,95 @@ export class TextColumn implements Column {
     this.#position = at
   }
 
-  /** Where the next value will stand. */
-  mark(): TextMark {
-    return { chunk: this.#chunk, position: this.#position }
+  /** As {@link pushBytes}; what is not UTF-8 becomes U+FFFD. */
+  pushUtf8(bytes: Buffer, start: number, end: number): void {
+    const length = end - start
+    if (length > LOOP_BYTES) {
+      if (isAscii(bytes, start, end) || isUtf8(bytes.subarray(start, end))) this.pushBytes(bytes, start, end)
+      else this.pushString(bytes.toString('utf8', start, end))
+      return
+    }
+    let at = this.#reserve(1 + length)
+    const chunk = this.#chunk
+    chunk[at++] = length
+    let bits = 0
+    for (let i = start; i < end; i++) {
+      const byte = bytes[i]!
+      bits |= byte
+      chunk[at++] = byte
+    }
+    if (bits > 0x7f && !isUtf8(bytes.subarray(start, end))) {
+      this.pushString(bytes.toString('utf8', start, end))
+      return
+    }
+    this.rows++
+    this.#position = at
   }
 
-  /** The encoded values since a mark, or undefined when they do not lie in one chunk. */
-  since(mark: TextMark): Uint8Array | undefined {
-    return mark.chunk === this.#chunk ? mark.chunk.subarray(mark.position, this.#position) : undefined
+  /** Adds the bytes as lower-case hex. At most 63 of them. */
+  pushHex(bytes: Uint8Array, start: number, size: number): void {
+    this.rows++
+    let at = this.#reserve(1 + size * 2)
+    const chunk = this.#chunk
+    chunk[at++] = size * 2
+    for (let i = start; i < start + size; i++) {
+      const byte = bytes[i]! * 2
+      chunk[at++] = HEX[byte]!
+      chunk[at++] = HEX[byte + 1]!
+    }
+    this.#position = at
+  }
+
+  /** Adds a signed 64-bit integer, given as halves (upper signed, lower unsigned), in decimal digits. */
+  pushInteger(high: number, low: number): void {
+    if (high !== 0 || low > 999_999_999) {
+      this.pushString(((BigInt(high) << 32n) | BigInt(low)).toString())
+      return
+    }
+    this.rows++
+    let digits = 1
+    for (let bound = 10; low >= bound; bound *= 10) digits++
+    let at = this.#reserve(1 + digits)
+    const chunk = this.#chunk
+    chunk[at] = digits
+    at += digits
+    this.#position = at + 1
+    for (let rest = low, i = 0; i < digits; i++) {
+      const next = (rest / 10) | 0
+      chunk[at--] = 48 + rest - next * 10
+      rest = next
+    }
+  }
+
+  pushUtf8Times(bytes: Buffer, start: number, end: number, count: number): void {
+    for (let i = 0; i < count; i++) this.pushUtf8(bytes, start, end)
+  }
+
+  pushHexTimes(bytes: Uint8Array, start: number, size: number, count: number): void {
+    for (let i = 0; i < count; i++) this.pushHex(bytes, start, size)
   }
 
   /** Values in their encoded form. */
-  pushRun(encoded: Uint8Array, count: number): void {
+  pushEncoded(encoded: Uint8Array, count: number): void {
     this.rows += count
-    this.#append(encoded, 0, encoded.byteLength)
+    if (encoded.byteLength > 0) this.#append(encoded, 0, encoded.byteLength)
+  }
+
+  /** A copy of all values in their encoded form. */
+  encoded(): Uint8Array {
+    const out: Buffer[] = []
+    this.writeData(out)
+    return Buffer.concat(out)
+  }
+
+  pad(rows: number): void {
+    while (this.rows < rows) {
+      const count = Math.min(rows - this.rows, CHUNK_BYTES)
+      const at = this.#reserve(count)
+      this.#chunk.fill(0, at, at + count)
+      this.#position = at + count
+      this.rows += count
+    }
   }
 
   writePrefix(): void {
@@ -142,4 +216,11 @@ export class TextColumn implements Column {
     this.#position = 0
     return 0
   }
+}
+
+function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start > ASCII_LOOP_BYTES) return false
+  let bits = 0
+  for (let i = start; i < end; i++) bits |= bytes[i]!
+  return bits < 0x80
 }

@@ -76,11 +76,18 @@ const NO_KEYS = new BigUint64Array(0)
 /** Below this the call into the runtime costs more than sorting here. */
 const SORT_HERE = 24
 
+/** Keys of one page of results. */
+const PAGE_KEYS = 4096
+/** Lists up to this length share pages: memory of its own costs a short list more than all else. */
+const MAX_SHARED_KEYS = 512
+
 /** Collects keys and gives them out sorted, each once. Reused. */
 export class KeyList {
   #keys = new BigUint64Array(64)
   #halves = new Uint32Array(this.#keys.buffer)
   #count = 0
+  #page = NO_KEYS
+  #pageUsed = 0
 
   push(high: number, low: number): void {
     if (this.#count === this.#keys.length) this.#grow()
@@ -105,7 +112,19 @@ export class KeyList {
       kept++
     }
     this.#count = 0
-    return this.#keys.slice(0, kept)
+    return kept > MAX_SHARED_KEYS ? this.#keys.slice(0, kept) : this.#copyToPage(kept)
+  }
+
+  /** A page lives as long as any list in it. */
+  #copyToPage(count: number): BigUint64Array {
+    if (this.#pageUsed + count > this.#page.length) {
+      this.#page = new BigUint64Array(PAGE_KEYS)
+      this.#pageUsed = 0
+    }
+    const list = this.#page.subarray(this.#pageUsed, this.#pageUsed + count)
+    for (let i = 0; i < count; i++) list[i] = this.#keys[i]!
+    this.#pageUsed += count
+    return list
   }
 
   #insertionSort(): void {

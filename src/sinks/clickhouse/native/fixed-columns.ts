@@ -123,6 +123,7 @@ export class Int32Column extends FixedColumn {
 /** Int64, UInt64 and DateTime64: the same bits, from a bigint, from two halves, or from a safe integer. */
 export class Int64Column extends FixedColumn {
   #values = new BigInt64Array(0)
+  #unsigned = new BigUint64Array(0)
   #halves = new Int32Array(0)
 
   /** The low 64 bits. */
@@ -144,6 +145,15 @@ export class Int64Column extends FixedColumn {
     // `| 0` takes the low 32 bits of any whole number below 2^53, negative ones in two's complement.
   }
 
+  /** Adds a row for each value. */
+  pushAll(values: BigUint64Array): void {
+    if (values.length === 0) return
+    const rows = this.rows + values.length
+    if (rows > this.capacity) this.grow(rows)
+    this.#unsigned.set(values, this.rows)
+    this.rows = rows
+  }
+
   /** Adds the low 64 bits to `count` rows. */
   pushTimes(value: bigint, count: number): void {
     const rows = this.rows + count
@@ -160,6 +170,7 @@ export class Int64Column extends FixedColumn {
     const values = new BigInt64Array(capacity)
     values.set(this.#values)
     this.#values = values
+    this.#unsigned = new BigUint64Array(values.buffer)
     this.#halves = new Int32Array(values.buffer)
   }
 

@@ -1,5 +1,6 @@
+import { SchemaWalks } from '../src/codec/schema-walks.ts'
 import { RowSet, RowsPools } from '../src/sinks/clickhouse/row-set.ts'
-import { SpanWalks } from '../src/sinks/clickhouse/span-bytes-walk.ts'
+import { compileSpanWalk } from '../src/sinks/clickhouse/span-bytes-walk.ts'
 import { testRecord, testRecordType } from '../src/sinks/fragments.testing.ts'
 import { benchTrace, SPANS_PER_RECORD } from './data.ts'
 
@@ -15,7 +16,7 @@ const records = Array.from({ length: TRACES }, (_, index) => benchTrace(index, 1
   (batches) => batches.map((batch, place) => testRecord(batch, { offset: place })),
 )
 const pools = new RowsPools()
-const feeders = { objects: undefined, bytes: new SpanWalks(testRecordType) }
+const feeders = { objects: undefined, bytes: new SchemaWalks(testRecordType, compileSpanWalk) }
 const figures: Record<keyof typeof feeders, number[]> = { objects: [], bytes: [] }
 const rounds = Number(process.argv[2] ?? 20)
 for (let round = 0; round < rounds; round++) {

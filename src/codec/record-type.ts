@@ -32,6 +32,8 @@ export interface RecordType {
   /** Full name of the record: `sidereal.SpanBatch` or `sidereal.NodeTraceLog`. */
   readonly name: string
   readonly schemaId: number
+  /** Fields of the record in the writer's order. */
+  readonly fieldNames: readonly string[]
   /**
    * Validates every length, tag and number and that the value ends exactly at `end`, and fills the header. Strings other than the
    * SID are not checked to be UTF-8: where they are not, `decode` gives U+FFFD.
@@ -103,6 +105,7 @@ export function compileRecordType(
     kind: plans.kind,
     name: schema.name,
     schemaId,
+    fieldNames: schema.fields.map((field) => field.name),
     inspect: compileInspect(schema, plans.inspect, bad, options.payloadLimitBytes),
     collect: compileCollect(schema, plans.collect, bad),
     decode: compileWalk(schema, { plan: (names) => plans.reader.plan('result', names), result: true }, bad),

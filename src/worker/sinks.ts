@@ -16,6 +16,7 @@ export interface SinkChoice {
 
 export interface SinkSettings {
   readonly clickHouse: ClickHouseOptions
+  /** `bytes`: records become rows and OTLP from their bytes, where that can be. */
   readonly feeder: 'bytes' | 'objects'
   readonly otlp: {
     readonly endpoint?: string | undefined
@@ -58,7 +59,7 @@ function openSink(name: SinkChoice['name'], settings: SinkSettings): Sink {
   }
 }
 
-function openOtlp({ otlp, counters, clock, logger }: SinkSettings): Sink {
+function openOtlp({ otlp, feeder, recordTypes, counters, clock, logger }: SinkSettings): Sink {
   const { endpoint, headers, tlsCaFile, compression, timeoutMs } = otlp
   if (endpoint === undefined) {
     throw new SiderealError('SIDEREAL_CONFIG_INVALID', 'the sink otlp needs SIDEREAL_OTLP_ENDPOINT')
@@ -69,6 +70,7 @@ function openOtlp({ otlp, counters, clock, logger }: SinkSettings): Sink {
     headers,
     compression,
     timeoutMs,
+    recordTypes: feeder === 'bytes' ? recordTypes : undefined,
     ...(tlsCaFile === undefined ? {} : { tls: { ca: readCa(tlsCaFile) } }),
     observer: {
       rejected: (spans) => {

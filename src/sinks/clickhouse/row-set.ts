@@ -1,3 +1,4 @@
+import type { SchemaWalks } from '../../codec/schema-walks.ts'
 import type { FragmentRecord } from '../../model/fragment.ts'
 import type { NodeTraceLog } from '../../model/node-trace-log.ts'
 import type { Span, SpanBatch } from '../../model/span.ts'
@@ -7,7 +8,7 @@ import { LogRows, logContext } from './log-rows.ts'
 import { LookupRows } from './lookup-rows.ts'
 import { ChunkPool } from './native/chunk-pool.ts'
 import { NodeRows } from './node-rows.ts'
-import type { SpanWalk, SpanWalks } from './span-bytes-walk.ts'
+import type { SpanWalk } from './span-bytes-walk.ts'
 import { SpanRows, spanBatchContext } from './span-rows.ts'
 import { TimeBounds } from './time-bounds.ts'
 
@@ -50,7 +51,7 @@ export class RowsPools {
 export class RowSet {
   readonly #pools: RowsPools
   readonly #wanted: ReadonlySet<RecordTable>
-  readonly #walks: SpanWalks | undefined
+  readonly #walks: SchemaWalks<SpanWalk> | undefined
   readonly #times = new TimeBounds()
   readonly #spans: DayBlocks<SpanRows>
   readonly #logs: DayBlocks<LogRows>
@@ -62,7 +63,7 @@ export class RowSet {
     pools: RowsPools,
     limits: BlockLimits,
     tables: readonly RecordTable[] = RECORD_TABLES,
-    walks?: SpanWalks,
+    walks?: SchemaWalks<SpanWalk>,
   ) {
     this.#pools = pools
     this.#wanted = new Set(tables)

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { FactsCollector } from '../../codec/facts.ts'
 import type { RecordType } from '../../codec/record-type.ts'
+import { SchemaWalks } from '../../codec/schema-walks.ts'
 import { isSiderealError, SiderealError } from '../../model/errors.ts'
 import type { Fragment, FragmentFacts, FragmentRecord } from '../../model/fragment.ts'
 import type { RefusedRecord, Sink, WriteResult } from '../../model/sink.ts'
@@ -11,7 +12,7 @@ import { type BlockLimits, DayBlocks, type Rows } from './day-blocks.ts'
 import { FragmentRows } from './fragment-rows.ts'
 import { receivedAtNs } from './record-context.ts'
 import { RECORD_TABLES, type RecordTable, RowSet, RowsPool, RowsPools } from './row-set.ts'
-import { SpanWalks } from './span-bytes-walk.ts'
+import { compileSpanWalk, type SpanWalk } from './span-bytes-walk.ts'
 
 export interface ClickHouseSinkOptions {
   /** Closed by {@link ClickHouseSink.close}. */
@@ -45,12 +46,13 @@ export class ClickHouseSink implements Sink {
   readonly #pools = new RowsPools()
   readonly #fragmentRows = new RowsPool(() => new FragmentRows(this.#pools.chunks))
   readonly #limits: BlockLimits
-  readonly #walks: SpanWalks | undefined
+  readonly #walks: SchemaWalks<SpanWalk> | undefined
 
   constructor(options: ClickHouseSinkOptions) {
     this.#client = options.client
     this.#recordTypes = options.recordTypes
-    this.#walks = options.feeder === 'objects' ? undefined : new SpanWalks(options.recordTypes)
+    this.#walks =
+      options.feeder === 'objects' ? undefined : new SchemaWalks(options.recordTypes, compileSpanWalk)
     this.#limits = { maxDays: MAX_DAYS_PER_INSERT, maxRows: options.maxRowsPerInsert ?? 100_000 }
   }
 

@@ -1,80 +1,21 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { anySpanBatch } from '../../codec/arbitraries.testing.ts'
-import { avscType, batchToAvsc } from '../../codec/avsc-oracle.testing.ts'
-import { bundledSchemas } from '../../codec/bundled-schemas.ts'
-import { RecordHeader } from '../../codec/record-header.ts'
-import { compileRecordType, type RecordType } from '../../codec/record-type.ts'
+import { compileRecordType } from '../../codec/record-type.ts'
 import { rewriteSchema } from '../../codec/rewrite-schema.testing.ts'
-import type { AnyValue } from '../../model/any-value.ts'
+import { SchemaWalks } from '../../codec/schema-walks.ts'
 import { KeyValueList } from '../../model/any-value.ts'
 import type { FragmentRecord } from '../../model/fragment.ts'
 import { PayloadReference } from '../../model/payload-reference.ts'
 import type { SpanBatch } from '../../model/span.ts'
 import { NO_DAY } from '../../model/time.ts'
-import { TEST_RECEIVED_AT_MS, TEST_START_NS, testBatch, testSpan } from '../fragments.testing.ts'
+import { TEST_START_NS, testBatch, testSpan } from '../fragments.testing.ts'
+import { anyRecords, NEWEST_SCHEMA, plainRecord, TEST_WRITERS } from '../span-records.testing.ts'
 import { RowSet, RowsPools } from './row-set.ts'
-import { SpanWalks } from './span-bytes-walk.ts'
-
-interface Writer {
-  id: number
-  type: RecordType
-  encode: (batch: SpanBatch) => Buffer
-}
-
-function writerOf(id: number, schemaJson: string): Writer {
-  const avsc = avscType(schemaJson)
-  const type = compileRecordType(schemaJson, id, { payloadLimitBytes: 5120 })
-  return { id, type, encode: (batch) => avsc.toBuffer(batchToAvsc(batch)) }
-}
-
-const versions = bundledSchemas('sidereal.SpanBatch').map(({ json }) => json)
-const newest = versions.at(-1)!
-const unknownFields = rewriteSchema(newest, (record, fields) =>
-  record === 'Span' || record === 'KeyValue' || record === 'Resource'
-    ? [{ name: 'new', type: ['null', 'string'], default: null }, ...fields]
-    : fields,
-)
-const withoutOptional = rewriteSchema(newest, (_record, fields) =>
-  fields.filter(
-    ({ name }) => !['app_id', 'uid', 'chat_id', 'kind', 'trace_state', 'end_time', 'links'].includes(name),
-  ),
-)
-const WRITERS = [
-  ...versions,
-  rewriteSchema(newest, (_record, fields) => fields.toReversed()),
-  unknownFields,
-  withoutOptional,
-].map((json, id) => writerOf(id, json))
-
-function recordOf(writer: Writer, bytes: Buffer, offset: number): FragmentRecord {
-  const header = new RecordHeader()
-  // Behind other bytes, as in a slab.
-  const memory = Buffer.concat([Buffer.alloc(7, 0xff), bytes, Buffer.alloc(3, 0xff)])
-  writer.type.inspect(memory, 7, 7 + bytes.length, header)
-  return {
-    kind: 'spans',
-    topic: 'sidereal.traces.v1',
-    partition: offset % 3,
-    offset,
-    receivedAtMs: TEST_RECEIVED_AT_MS + offset,
-    byteLength: bytes.length,
-    rowCount: header.rowCount,
-    hasLargeValue: header.hasLargeValue,
-    day: header.day,
-    isChanged: false,
-    bytes: memory.subarray(7, 7 + bytes.length),
-    bodyStart: 0,
-    memory,
-    memoryStart: 7,
-    schemaId: writer.id,
-    decode: () => writer.type.decode(memory, 7, 7 + bytes.length),
-  }
-}
+import { compileSpanWalk } from './span-bytes-walk.ts'
 
 const pools = new RowsPools()
-const walks = new SpanWalks((id) => WRITERS[id]?.type)
+const walks = new SchemaWalks((id) => TEST_WRITERS[id]?.type, compileSpanWalk)
 
 /** The bytes of all blocks of the records; `byBytes` says which of them may go by bytes. */
 function blocksOf(records: readonly FragmentRecord[], byBytes: (place: number) => boolean): string[] {
@@ -91,54 +32,12 @@ function blocksOf(records: readonly FragmentRecord[], byBytes: (place: number) =
   }
 }
 
-/** Without payload references and with usual start times, so that it goes by bytes. */
-function plain(batch: SpanBatch): SpanBatch {
-  const inline = (value: AnyValue): AnyValue => {
-    if (value instanceof PayloadReference) return value.preview
-    if (value instanceof KeyValueList) return new KeyValueList(value.entries.map(entry))
-    return Array.isArray(value) ? value.map(inline) : value
-  }
-  const entry = ({ key, value }: { key: string; value: AnyValue }) => ({ key, value: inline(value) })
-  const own = <T extends { attributes: readonly { key: string; value: AnyValue }[] }>(part: T): T => ({
-    ...part,
-    attributes: part.attributes.map(entry),
-  })
-  return {
-    ...batch,
-    resource: own(batch.resource),
-    scope: own(batch.scope),
-    spans: batch.spans.map((span, place) => ({
-      ...own(span),
-      statusMessage: typeof span.statusMessage === 'string' ? span.statusMessage : span.statusMessage.preview,
-      startTimeNs: TEST_START_NS + BigInt(place),
-      events: span.events.map(own),
-      links: span.links.map(own),
-    })),
-  }
-}
-
-const anyRecords = fc
-  .array(
-    fc.record({
-      batch: anySpanBatch,
-      isPlain: fc.boolean(),
-      writer: fc.nat(WRITERS.length - 1),
-      repeats: fc.constantFrom(1, 1, 2),
-    }),
-    { maxLength: 8 },
-  )
-  .map((parts) =>
-    parts.flatMap(({ batch, isPlain, writer, repeats }) =>
-      Array.from({ length: repeats }, (_, n) => ({ writer, batch: isPlain ? plain(batch) : batch, n })),
-    ),
-  )
-
 test('rows from bytes equal rows from objects, in blocks that take both, for every writer schema', () => {
   let fedByBytes = 0
   fc.assert(
     fc.property(anyRecords, fc.array(fc.boolean(), { minLength: 16, maxLength: 16 }), (parts, choices) => {
       const records = parts.map(({ writer, batch }, place) =>
-        recordOf(WRITERS[writer]!, WRITERS[writer]!.encode(batch), place),
+        plainRecord(TEST_WRITERS[writer]!, TEST_WRITERS[writer]!.encode(batch), place),
       )
       fedByBytes += records.filter((record) => record.day !== NO_DAY).length
       const expected = blocksOf(records, () => false)
@@ -151,13 +50,13 @@ test('rows from bytes equal rows from objects, in blocks that take both, for eve
         expected,
       )
     }),
-    { numRuns: 400 },
+    { numRuns: 200 },
   )
-  assert.ok(fedByBytes > 200, `only ${fedByBytes} records went by bytes`)
+  assert.ok(fedByBytes > 100, `only ${fedByBytes} records went by bytes`)
 })
 
 test('bytes that are not UTF-8 become the same replacement characters on both ways', () => {
-  const writer = WRITERS[0]!
+  const writer = TEST_WRITERS[0]!
   // As long as it takes for each of the ways in which strings are copied.
   for (const filler of ['', 'x'.repeat(30), 'y'.repeat(90), 'z'.repeat(600), '日'.repeat(30)]) {
     const text = `${filler}#${filler}`
@@ -177,7 +76,7 @@ test('bytes that are not UTF-8 become the same replacement characters on both wa
     })
     const bytes = writer.encode(batch)
     for (let at = bytes.indexOf('#'); at >= 0; at = bytes.indexOf('#', at)) bytes[at] = 0xc3
-    const record = recordOf(writer, bytes, 0)
+    const record = plainRecord(writer, bytes, 0)
     assert.notEqual(record.day, NO_DAY)
     assert.deepEqual(
       blocksOf([record], () => true),
@@ -187,8 +86,8 @@ test('bytes that are not UTF-8 become the same replacement characters on both wa
 })
 
 test('a record goes by bytes only when all its spans start on one day and none holds a payload reference', () => {
-  const writer = WRITERS[0]!
-  const dayOf = (spans: SpanBatch['spans']) => recordOf(writer, writer.encode(testBatch({ spans })), 0).day
+  const writer = TEST_WRITERS[0]!
+  const dayOf = (spans: SpanBatch['spans']) => plainRecord(writer, writer.encode(testBatch({ spans })), 0).day
   const starting = (startTimeNs: bigint) => testSpan({ startTimeNs })
   const DAY_NS = 86_400_000_000_000n
   const first = BigInt(20_000) * DAY_NS
@@ -214,12 +113,12 @@ test('a record goes by bytes only when all its spans start on one day and none h
 })
 
 test('a writer schema without what the walk needs goes by objects', () => {
-  const json = rewriteSchema(newest, (record, fields) =>
+  const json = rewriteSchema(NEWEST_SCHEMA, (record, fields) =>
     record === 'SpanEvent' || record === 'Event'
       ? fields.filter(({ name }) => name !== 'attributes')
       : fields,
   )
-  assert.notEqual(json, JSON.stringify(JSON.parse(newest)))
+  assert.notEqual(json, JSON.stringify(JSON.parse(NEWEST_SCHEMA)))
   const type = compileRecordType(json, 9, { payloadLimitBytes: 5120 })
-  assert.equal(new SpanWalks(() => type).get(9), undefined)
+  assert.equal(new SchemaWalks(() => type, compileSpanWalk).get(9), undefined)
 })

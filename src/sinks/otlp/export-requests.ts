@@ -3,6 +3,7 @@ import type { Fragment, FragmentRecord } from '../../model/fragment.ts'
 import type { SpanBatch } from '../../model/span.ts'
 import { nodeLogSpans } from './node-log-spans.ts'
 import type { ProtoWriter } from './proto-writer.ts'
+import type { SpanBytes } from './span-bytes.ts'
 import { type SpanGroup, writeResourceSpans } from './span-encoder.ts'
 
 /** Part of a record (mostly all of it) as one encoded `ResourceSpans`. */
@@ -24,13 +25,19 @@ export interface RequestLimits {
   readonly maxSpans: number
 }
 
+export interface RecordEncoders {
+  /** For records whose bytes say it all. Without it, every record goes by objects. */
+  readonly bytes?: SpanBytes | undefined
+  readonly writer: ProtoWriter
+}
+
 /**
  * Encodes the records of fragments into requests within the limits, as they are asked for. A record over a limit is split by spans;
  * one span over `maxBytes` is a request of its own, which a receiver may refuse.
  */
 export function* exportRequests(
   fragments: readonly Fragment[],
-  writer: ProtoWriter,
+  encoders: RecordEncoders,
   limits: RequestLimits,
 ): Generator<ExportRequest> {
   let parts: RequestPart[] = []
@@ -38,7 +45,7 @@ export function* exportRequests(
   let spanCount = 0
   for (const fragment of fragments) {
     for (const record of fragment.records) {
-      for (const part of encodeRecord(record, writer, limits)) {
+      for (const part of encodeRecord(record, encoders, limits)) {
         const isFull =
           byteLength + part.bytes.length > limits.maxBytes || spanCount + part.spanCount > limits.maxSpans
         if (isFull && parts.length > 0) {
@@ -65,7 +72,17 @@ export function requestOf(parts: readonly RequestPart[]): ExportRequest {
   }
 }
 
-function encodeRecord(record: FragmentRecord, writer: ProtoWriter, limits: RequestLimits): RequestPart[] {
+function encodeRecord(
+  record: FragmentRecord,
+  { bytes, writer }: RecordEncoders,
+  limits: RequestLimits,
+): RequestPart[] {
+  const spanCount = record.rowCount
+  const encoded = spanCount <= limits.maxSpans ? bytes?.encode(record) : undefined
+  // One that is too large is split by spans, as objects.
+  if (encoded !== undefined && (encoded.length <= limits.maxBytes || spanCount === 1)) {
+    return [{ record, bytes: encoded, spanCount }]
+  }
   const model = record.decode()
   const group = 'spans' in model ? { ...model, identity: identityOf(model) } : nodeLogSpans(model)
   return encodeSpans(record, group, 0, group.spans.length, writer, limits)

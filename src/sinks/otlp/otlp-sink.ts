@@ -1,10 +1,18 @@
+import type { RecordType } from '../../codec/record-type.ts'
 import { SiderealError } from '../../model/errors.ts'
 import type { Fragment, FragmentRecord } from '../../model/fragment.ts'
 import type { RefusedRecord, Sink, WriteResult } from '../../model/sink.ts'
-import { type ExportRequest, exportRequests, type RequestPart, requestOf } from './export-requests.ts'
+import {
+  type ExportRequest,
+  exportRequests,
+  type RecordEncoders,
+  type RequestPart,
+  requestOf,
+} from './export-requests.ts'
 import { type GrpcTransportOptions, type OtlpTransport, openGrpcTransport } from './grpc-transport.ts'
 import { readFailure } from './otlp-errors.ts'
 import { ProtoWriter } from './proto-writer.ts'
+import { SpanBytes } from './span-bytes.ts'
 
 /** What the sink tells about its work; each call is cheap and must not throw. */
 export interface OtlpSinkObserver {
@@ -27,6 +35,8 @@ export interface OtlpSinkOptions
   /** Requests on their way at a time, over all writes. Default 4. */
   readonly concurrency?: number | undefined
   readonly observer?: OtlpSinkObserver | undefined
+  /** The compiled schema of a record that was consumed: records go from their bytes then, where that can be. */
+  readonly recordTypes?: ((schemaId: number) => RecordType | undefined) | undefined
 }
 
 /**
@@ -42,7 +52,7 @@ export class OtlpSink implements Sink {
   readonly #transport: OtlpTransport
   /** For messages: a URL may hold credentials. */
   readonly #place: string
-  readonly #writer = new ProtoWriter()
+  readonly #encoders: RecordEncoders
   readonly #concurrency: number
   #inFlight = 0
   #waiting: (() => void)[] = []
@@ -51,6 +61,11 @@ export class OtlpSink implements Sink {
     this.name = options.name ?? 'otlp'
     this.#options = options
     this.#concurrency = options.concurrency ?? 4
+    const { recordTypes } = options
+    this.#encoders = {
+      bytes: recordTypes === undefined ? undefined : new SpanBytes(recordTypes),
+      writer: new ProtoWriter(),
+    }
     this.#transport = openGrpcTransport({
       url: options.url,
       headers: options.headers,
@@ -80,7 +95,7 @@ export class OtlpSink implements Sink {
       maxSpans: this.#options.maxRequestSpans ?? 1_000,
     }
     const sending: Promise<void>[] = []
-    for (const request of exportRequests(fragments, this.#writer, limits)) {
+    for (const request of exportRequests(fragments, this.#encoders, limits)) {
       if (!(await this.#slot(signal))) break
       if (attempt.failure !== undefined || signal.aborted) {
         this.#freeSlot()

@@ -19,9 +19,9 @@ export interface SpanGroup {
  */
 export function writeResourceSpans(writer: ProtoWriter, group: SpanGroup, start: number, end: number): void {
   const whole = writer.size
-  writeText(writer, 3, group.resource.schemaUrl)
+  writeSchemaUrl(writer, group.resource.schemaUrl)
   const scopeSpans = writer.size
-  writeText(writer, 3, group.scope.schemaUrl)
+  writeSchemaUrl(writer, group.scope.schemaUrl)
   for (let place = end - 1; place >= start; place--) {
     writeSpan(writer, group.spans[place]!, group.identity ?? [])
   }
@@ -31,7 +31,12 @@ export function writeResourceSpans(writer: ProtoWriter, group: SpanGroup, start:
   writer.endMessage(1, whole)
 }
 
-function writeResource(writer: ProtoWriter, resource: Resource): void {
+/** The schema URL of a resource or a scope, which stands beside them. */
+export function writeSchemaUrl(writer: ProtoWriter, schemaUrl: string): void {
+  writeText(writer, 3, schemaUrl)
+}
+
+export function writeResource(writer: ProtoWriter, resource: Resource): void {
   const mark = writer.size
   for (const entity of resource.entityRefs.toReversed()) {
     const inner = writer.size
@@ -46,7 +51,7 @@ function writeResource(writer: ProtoWriter, resource: Resource): void {
   writer.endMessage(1, mark)
 }
 
-function writeScope(writer: ProtoWriter, scope: Scope): void {
+export function writeScope(writer: ProtoWriter, scope: Scope): void {
   const mark = writer.size
   writeCount(writer, 4, scope.droppedAttributesCount)
   writeAttributes(writer, 3, spreadReferences(scope.attributes))
@@ -120,8 +125,8 @@ function writeKeyValue(writer: ProtoWriter, field: number, entry: KeyValue): voi
   writer.endMessage(field, mark)
 }
 
-/** Writes an `AnyValue`. A member of the union is written also when it has its default value: that it is there is its meaning. */
-function writeValue(writer: ProtoWriter, field: number, value: AnyValue): void {
+/** Writes an `AnyValue` as the field `field`. A member of the union is written also when it has its default value: that it is there is its meaning. */
+export function writeValue(writer: ProtoWriter, field: number, value: AnyValue): void {
   const mark = writer.size
   if (typeof value === 'string') writer.string(1, value)
   else if (typeof value === 'bigint') writer.int64(3, value)

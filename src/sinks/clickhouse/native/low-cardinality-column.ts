@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
+import { hashBytes } from '../../../codec/byte-hash.ts'
 import { type Column, grownCapacity, varint } from './column.ts'
-import { hashBytes } from './key-hash.ts'
 
 const EMPTY_ENTRY = Buffer.from([0])
 

@@ -1,6 +1,5 @@
-import { hashBytes } from './native/key-hash.ts'
+import { hashBytes } from './byte-hash.ts'
 
-const MAX_PARTS = 4096
 /** Longer ones are seldom the same, and hold memory. */
 const MAX_BYTES = 8192
 
@@ -18,6 +17,12 @@ interface Entry<Part> {
 export class PartCache<Part> {
   readonly #byHash = new Map<number, Entry<Part>>()
   #last: Entry<Part> | undefined
+  readonly #maxParts: number
+
+  /** @param maxParts parts that are kept; the next one begins anew */
+  constructor(maxParts = 4096) {
+    this.#maxParts = maxParts
+  }
 
   find(b: Buffer, start: number, end: number): Part | undefined {
     const guess = this.#last?.next
@@ -35,7 +40,8 @@ export class PartCache<Part> {
 
   /** Keeps a part that was not found. */
   add(b: Buffer, start: number, end: number, part: Part): void {
-    if (end - start > MAX_BYTES || this.#byHash.size >= MAX_PARTS) return
+    if (end - start > MAX_BYTES) return
+    if (this.#byHash.size >= this.#maxParts) this.clear()
     const entry: Entry<Part> = { bytes: Buffer.from(b.subarray(start, end)), part, next: undefined }
     this.#byHash.set(hashBytes(b, start, end), entry)
     if (this.#last !== undefined) this.#last.next = entry

@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { OtlpTraceMessages } from '../../codec/otlp-trace-messages.ts'
+import type { Fragment, FragmentRecord } from '../../model/fragment.ts'
+import { NO_DAY } from '../../model/time.ts'
+import { TEST_START_NS, testBatch, testSpan } from '../fragments.testing.ts'
+import { anyRecords, plainRecord, TEST_WRITERS } from '../span-records.testing.ts'
+import { exportRequests } from './export-requests.ts'
+import { ProtoWriter } from './proto-writer.ts'
+import { SpanBytes } from './span-bytes.ts'
+
+const messages = new OtlpTraceMessages()
+const encoder = new SpanBytes((id) => TEST_WRITERS[id]?.type)
+const writer = new ProtoWriter()
+const LIMITS = { maxBytes: 3_500_000, maxSpans: 1_000 }
+
+/** What a receiver reads of each request. */
+function received(
+  records: readonly FragmentRecord[],
+  bytes: SpanBytes | undefined,
+  limits = LIMITS,
+): unknown[] {
+  const fragment: Fragment = {
+    sid: 'sid',
+    reason: 'complete',
+    records,
+    facts: [],
+    byteLength: 0,
+    rowCount: 0,
+  }
+  return [...exportRequests([fragment], { bytes, writer }, limits)].map((request) => ({
+    spanCount: request.spanCount,
+    read: messages.decodeRequest(Buffer.concat(request.parts.map((part) => part.bytes))),
+  }))
+}
+
+test('what a receiver reads of a record is the same from its bytes and from objects, for every writer schema', () => {
+  let fedByBytes = 0
+  fc.assert(
+    fc.property(anyRecords, (parts) => {
+      const records = parts.map(({ writer: place, batch }, offset) =>
+        plainRecord(TEST_WRITERS[place]!, TEST_WRITERS[place]!.encode(batch), offset),
+      )
+      fedByBytes += records.filter((record) => encoder.encode(record) !== undefined).length
+      assert.deepEqual(received(records, encoder), received(records, undefined))
+    }),
+    { numRuns: 200 },
+  )
+  assert.ok(fedByBytes > 60, `only ${fedByBytes} records went by bytes`)
+})
+
+test('text that is not UTF-8 never reaches a receiver', () => {
+  const testWriter = TEST_WRITERS[0]!
+  for (const filler of ['', 'x'.repeat(30), 'y'.repeat(90), '日'.repeat(30)]) {
+    const text = `${filler}#${filler}`
+    const attributes = [
+      { key: text, value: text },
+      { key: 'list', value: [text] },
+    ]
+    const batch = testBatch({
+      appId: text,
+      uid: text,
+      chatId: text,
+      resource: { attributes, droppedAttributesCount: 0, schemaUrl: text, entityRefs: [] },
+      scope: { name: text, version: text, attributes, droppedAttributesCount: 0, schemaUrl: text },
+      spans: [
+        testSpan({
+          name: text,
+          statusMessage: text,
+          traceState: text,
+          attributes,
+          events: [{ timeNs: TEST_START_NS, name: text, attributes, droppedAttributesCount: 0 }],
+        }),
+      ],
+    })
+    const bytes = testWriter.encode(batch)
+    for (let at = bytes.indexOf('#'); at >= 0; at = bytes.indexOf('#', at)) bytes[at] = 0xc3
+    const record = plainRecord(testWriter, bytes, 0)
+    assert.notEqual(record.day, NO_DAY)
+    assert.ok(encoder.encode(record) !== undefined)
+    // protobufjs reads strings with a replacement character where they are not UTF-8, so the bytes themselves are looked at.
+    assert.equal(encoder.encode(record)!.includes(Buffer.from([0xc3, 0x23])), false)
+    assert.deepEqual(received([record], encoder), received([record], undefined))
+    const strict = new TextDecoder('utf-8', { fatal: true })
+    const replaced = Buffer.from(text.replace('#', '�'), 'utf8')
+    const sent = encoder.encode(record)!
+    const at = sent.indexOf(replaced)
+    assert.ok(at >= 0)
+    assert.doesNotThrow(() => strict.decode(sent.subarray(at, at + replaced.length)))
+  }
+})
+
+test('a record over the limits of a request is split by spans', () => {
+  const testWriter = TEST_WRITERS[0]!
+  const spans = Array.from({ length: 9 }, (_, place) =>
+    testSpan({ name: `span ${place}`, attributes: [{ key: 'a', value: 'x'.repeat(400) }] }),
+  )
+  const record = plainRecord(testWriter, testWriter.encode(testBatch({ spans })), 0)
+  for (const limits of [
+    { maxBytes: 3_500_000, maxSpans: 4 },
+    { maxBytes: 1_500, maxSpans: 1_000 },
+  ]) {
+    const requests = received([record], encoder, limits)
+    assert.ok(requests.length > 1)
+    assert.deepEqual(requests, received([record], undefined, limits))
+  }
+})

@@ -60,8 +60,8 @@ describe('with TLS to every server', () => {
       const database = openClickHouse({
         url: servers.clickhouseUrl,
         database: own['SIDEREAL_CLICKHOUSE_DATABASE'] ?? '',
-        username: own['SIDEREAL_CLICKHOUSE_USERNAME'],
-        password: own['SIDEREAL_CLICKHOUSE_PASSWORD'],
+        username: servers.env['SIDEREAL_CLICKHOUSE_USERNAME'],
+        password: servers.env['SIDEREAL_CLICKHOUSE_PASSWORD'],
         requestTimeoutMs: 60_000,
       })
       try {

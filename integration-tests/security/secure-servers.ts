@@ -10,6 +10,7 @@ import { startTlsProxy } from './tls-proxy.ts'
 /** Of users; the last has what a careless writer of configuration files trips over. */
 export const KAFKA_USER = { name: 'sidereal', password: 'kafka-Pa55 =wo"rd' } as const
 export const REGISTRY_USER = { username: 'registry-user', password: 'registry-Pa55:word' } as const
+export const CLICKHOUSE_USER = { username: 'clickhouse-user', password: 'clickhouse-Pa55/word' } as const
 
 export type Env = Readonly<Record<string, string>>
 
@@ -53,7 +54,15 @@ export async function startSecureServers() {
     certificate: server,
     basicAuth: REGISTRY_USER,
   })
-  const clickhouseUrl = await startTlsProxy({ target: servers.clickhouseUrl, certificate: server })
+  const clickhouseUrl = await startTlsProxy({
+    target: servers.clickhouseUrl,
+    certificate: server,
+    basicAuth: CLICKHOUSE_USER,
+    serverAuth: {
+      username: servers.env['SIDEREAL_CLICKHOUSE_USERNAME'] ?? 'default',
+      password: servers.env['SIDEREAL_CLICKHOUSE_PASSWORD'] ?? '',
+    },
+  })
   const database = await freshDatabase(servers)
 
   const env: Env = {
@@ -68,8 +77,8 @@ export async function startSecureServers() {
     SIDEREAL_REGISTRY_PASSWORD: REGISTRY_USER.password,
     SIDEREAL_REGISTRY_TLS_CA: authority.caPath,
     SIDEREAL_CLICKHOUSE_URL: clickhouseUrl,
-    SIDEREAL_CLICKHOUSE_USERNAME: servers.env['SIDEREAL_CLICKHOUSE_USERNAME'] ?? 'default',
-    SIDEREAL_CLICKHOUSE_PASSWORD: servers.env['SIDEREAL_CLICKHOUSE_PASSWORD'] ?? '',
+    SIDEREAL_CLICKHOUSE_USERNAME: CLICKHOUSE_USER.username,
+    SIDEREAL_CLICKHOUSE_PASSWORD: CLICKHOUSE_USER.password,
     SIDEREAL_CLICKHOUSE_TLS_CA: authority.caPath,
     SIDEREAL_CLICKHOUSE_DATABASE: database,
     SIDEREAL_OBJECT_STORE: `s3://${freshName('secure')}/traces`,
@@ -105,6 +114,7 @@ export function secretForms(env: Env): string[] {
     .map(([, value]) => value)
   const pairs = [
     `${REGISTRY_USER.username}:${env['SIDEREAL_REGISTRY_PASSWORD']}`,
+    `${CLICKHOUSE_USER.username}:${env['SIDEREAL_CLICKHOUSE_PASSWORD']}`,
     `\0${KAFKA_USER.name}\0${env['SIDEREAL_KAFKA_SASL_PASSWORD']}`,
   ]
   const json = secrets.map((secret) => JSON.stringify(secret).slice(1, -1))

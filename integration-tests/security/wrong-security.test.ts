@@ -129,6 +129,12 @@ const OTHERS: readonly WrongSetting[] = [
     says: /not signed by an authority.*SIDEREAL_CLICKHOUSE_TLS_CA/,
   },
   {
+    what: 'a wrong password of ClickHouse',
+    changes: { SIDEREAL_CLICKHOUSE_PASSWORD: 'a-wrong-clickhouse-password' },
+    where: clickhouseUrl,
+    says: /SIDEREAL_CLICKHOUSE_PASSWORD/,
+  },
+  {
     what: 'plain HTTP to a ClickHouse with TLS',
     changes: { SIDEREAL_CLICKHOUSE_URL: plain(clickhouseUrl) },
     where: plain(clickhouseUrl),
@@ -204,7 +210,7 @@ for (const command of ['doctor', 'worker'] as const) {
   })
 }
 
-describe('a service with wrong security settings', { concurrency: 2 }, () => {
+describe('a service with wrong security settings', { concurrency: 7 }, () => {
   const registry = OTHERS.filter(({ what }) => what.includes('registry'))
   // Not the file that is none: that is refused at the start, by the one call that may throw.
   for (const wrong of [...KAFKA.filter(({ where }) => where !== '/etc/hostname'), ...registry]) {

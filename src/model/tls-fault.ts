@@ -8,9 +8,9 @@ export interface TlsKeys {
   readonly client?: string
 }
 
-type TlsFault = 'untrusted' | 'expired' | 'not-yet' | 'other-host' | 'no-tls' | 'client-refused'
+type TlsFault = 'untrusted' | 'expired' | 'not-yet' | 'other-host' | 'no-tls' | 'client-refused' | 'handshake'
 
-/** Node's and OpenSSL's codes (X509_V_ERR_…, without that). */
+/** Node's and OpenSSL's codes of what is wrong with a certificate (X509_V_ERR_…, without that). */
 const FAULT_OF_CODE: Readonly<Record<string, TlsFault>> = {
   CERT_HAS_EXPIRED: 'expired',
   CERT_NOT_YET_VALID: 'not-yet',
@@ -23,14 +23,6 @@ const FAULT_OF_CODE: Readonly<Record<string, TlsFault>> = {
   UNABLE_TO_GET_ISSUER_CERT: 'untrusted',
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'untrusted',
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'untrusted',
-  ERR_SSL_WRONG_VERSION_NUMBER: 'no-tls',
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'no-tls',
-  ERR_SSL_HTTP_REQUEST: 'no-tls',
-  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'client-refused',
-  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: 'client-refused',
-  ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN: 'client-refused',
-  ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: 'client-refused',
-  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: 'client-refused',
 }
 
 /**
@@ -42,21 +34,30 @@ export function tlsFault(error: unknown, keys: TlsKeys): string | undefined {
   for (let depth = 0; depth < 8 && typeof current === 'object' && current !== null; depth++) {
     const { code, message, cause } = current as { code?: unknown; message?: unknown; cause?: unknown }
     const fault = faultOf(String(code ?? ''), String(message ?? ''))
-    if (fault !== undefined) return describe(fault, keys)
+    if (fault !== undefined) return describe(fault, keys, String(message))
     current = cause
   }
   return undefined
 }
+
+/** OpenSSL's own words: its codes are lost where Node makes `EPROTO` of them, or kafkajs an error of its own. */
+const SSL_WORDS = /:SSL routines:[^:]*:([^:]+)/
+const NO_TLS_WORDS = /wrong version number|packet length too long|http request|record layer failure/
+const CLIENT_REFUSED_WORDS =
+  /alert (bad certificate|certificate required|certificate unknown|certificate expired|unknown ca)/
 
 function faultOf(code: string, message: string): TlsFault | undefined {
   const known = Object.hasOwn(FAULT_OF_CODE, code) ? FAULT_OF_CODE[code] : undefined
   if (known !== undefined) return known
   // Node gives no code of its own to a server that hangs up in the handshake.
   if (/before secure TLS connection was established/.test(message)) return 'no-tls'
-  return undefined
+  const words = SSL_WORDS.exec(message)?.[1]
+  if (words === undefined) return undefined
+  if (NO_TLS_WORDS.test(words)) return 'no-tls'
+  return CLIENT_REFUSED_WORDS.test(words) ? 'client-refused' : 'handshake'
 }
 
-function describe(fault: TlsFault, { ca, plain, client }: TlsKeys): string {
+function describe(fault: TlsFault, { ca, plain, client }: TlsKeys, message: string): string {
   switch (fault) {
     case 'untrusted':
       return `its certificate is not signed by an authority that is trusted here: set ${ca} to the PEM file of the authority that signed it`
@@ -70,5 +71,7 @@ function describe(fault: TlsFault, { ca, plain, client }: TlsKeys): string {
       return `it does not speak TLS on this port: use the port that does, or ${plain}`
     case 'client-refused':
       return `it refuses the client certificate, or misses one: ${client === undefined ? 'allow clients without one' : `set ${client} to one that it trusts`}`
+    case 'handshake':
+      return `the handshake failed (${SSL_WORDS.exec(message)?.[1]?.trim()}): compare the versions and ciphers of TLS that both sides allow`
   }
 }

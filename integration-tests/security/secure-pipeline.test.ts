@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
@@ -82,4 +82,15 @@ describe('with TLS to every server', () => {
         assert.ok(!logs.join('\n').includes(secret), `a log holds ${secret}`)
     })
   }
+})
+
+test('the configuration of docs/security.md has the keys of these tests, and no other', () => {
+  const page = readFileSync(new URL('../../docs/security.md', import.meta.url), 'utf8')
+  const block = /```sh\n(.*?)```/s.exec(page)?.[1] ?? ''
+  const documented = [...block.matchAll(/^([A-Z0-9_]+)=/gm)].map((match) => match[1])
+  const connecting = /^(AWS_|SIDEREAL_(KAFKA|REGISTRY|CLICKHOUSE|S3|OBJECT_STORE))/
+  const used = Object.keys(env).filter(
+    (name) => connecting.test(name) && name !== 'SIDEREAL_CLICKHOUSE_DATABASE',
+  )
+  assert.deepEqual(documented.sort(), used.sort())
 })

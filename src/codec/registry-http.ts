@@ -1,7 +1,7 @@
 import { request as requestHttp } from 'node:http'
 import { Agent, request as requestHttps } from 'node:https'
-import { readPemFile } from '../config/pem-file.ts'
 import type { TlsKeys } from '../model/tls-fault.ts'
+import { readPemFile } from './pem-file.ts'
 
 const CONTENT_TYPE = 'application/vnd.schemaregistry.v1+json'
 const MAX_RESPONSE_BYTES = 4 * 1024 * 1024

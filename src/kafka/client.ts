@@ -8,7 +8,7 @@ import {
   type RetryOptions,
   type SASLOptions,
 } from 'kafkajs'
-import { readPemFile } from '../config/pem-file.ts'
+import { readPemFile } from '../codec/pem-file.ts'
 import { SiderealError } from '../model/errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { registerCodecs } from './codecs.ts'

@@ -8,7 +8,7 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
-import { readPemFile } from '../config/pem-file.ts'
+import { readPemFile } from '../codec/pem-file.ts'
 import { SiderealError } from '../model/errors.ts'
 import type { ByteRange, ObjectStore, ObjectStoreOptions, PutOptions } from './object-store.ts'
 import { checkKey } from './object-store-key.ts'

@@ -6,7 +6,7 @@ import {
   type ClickHouseSettings,
   createClient,
 } from '@clickhouse/client'
-import { readPemFile } from '../../config/pem-file.ts'
+import { readPemFile } from '../../codec/pem-file.ts'
 import { SiderealError } from '../../model/errors.ts'
 import { CLICKHOUSE_TLS_KEYS, toClickHouseError } from './errors.ts'
 

@@ -151,7 +151,13 @@ export class Worker {
         readRss: () => process.memoryUsage.rss(),
       },
     )
-    this.#observer = new Observer(clock, { source: this.#source, pipeline: this.#pipeline })
+    this.#observer = new Observer(clock, {
+      source: this.#source,
+      pipeline: this.#pipeline,
+      processor: this.#processor,
+      storeUrl: this.#store?.url ?? null,
+      registryUrl: config.registry.url,
+    })
     this.#health = new HealthServer({
       host: config.metrics.host,
       port: config.metrics.port,

@@ -85,13 +85,14 @@ test('a flood of records that name another unknown schema each asks the registry
   gate.close()
 })
 
-test('the object store counts as failing while payloads wait for it, and no longer once they are stored', async () => {
+test('the object store counts as failing while payloads wait for it, and no longer once some are stored, whatever waits then', async () => {
   const clock = new ManualClock()
-  const state = { isAway: true }
+  const state = { isAway: true, isSlow: false }
   // A fake, for the same reason.
   const store = {
     url: 's3://fake',
     put: async () => {
+      if (state.isSlow) await new Promise(() => undefined)
       if (state.isAway)
         throw new SiderealError('SIDEREAL_OBJECT_STORE_UNAVAILABLE', 'away', { retryable: true })
     },
@@ -125,5 +126,9 @@ test('the object store counts as failing while payloads wait for it, and no long
     await clock.advance(1_000)
     await turn()
   }
+  state.isSlow = true
+  processor.process([testFragment([record])], new AbortController().signal).catch(() => undefined)
+  await clock.advance(60_000)
   assert.equal(processor.storeFailingForMs, 0)
+  processor.close()
 })

@@ -3,10 +3,10 @@ import { after, test } from 'node:test'
 import { CheckedProducer } from '../../src/kafka/checked-producer.ts'
 import { createKafka } from '../../src/kafka/client.ts'
 import { silentLogger } from '../../src/telemetry/logger.ts'
-import { endWell, FreshPipeline } from '../invariants/pipeline-for-tests.ts'
 import { useServers } from '../support/servers.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
-import { until } from './worker-for-tests.ts'
+import { until } from '../worker/worker-for-tests.ts'
+import { endWell, FreshPipeline } from './pipeline-for-tests.ts'
 
 const servers = await useServers()
 const [store, registry] = [new TcpProxy(servers.s3Endpoint), new TcpProxy(servers.registryUrl)]

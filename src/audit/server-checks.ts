@@ -1,15 +1,16 @@
 import { connect } from 'node:net'
 import { BUNDLED_SCHEMA_NAMES, bundledSchema } from '../codec/bundled-schemas.ts'
+import type { RegistryAddress } from '../codec/registry-http.ts'
 import { SchemaRegistry, subjectFor } from '../codec/schema-registry.ts'
 import { createKafka, type KafkaConnection } from '../kafka/client.ts'
-import { kafkaError } from '../kafka/kafka-error.ts'
+import { kafkaError, UNAVAILABLE_ADVICE } from '../kafka/kafka-error.ts'
 import { SiderealError } from '../model/errors.ts'
 import { type ClickHouse, type ClickHouseOptions, openClickHouse } from '../storage/clickhouse/client.ts'
 import { checkMigrations, migrate } from '../storage/clickhouse/migrate.ts'
 import { type ObjectStore, openObjectStore } from '../storage/object-store.ts'
 import { silentLogger } from '../telemetry/logger.ts'
 import type { Finding, SetupMode } from './finding.ts'
-import { type RegistryAddress, setupSchemas } from './setup-schemas.ts'
+import { setupSchemas } from './setup-schemas.ts'
 import { setupTopics, topicRules } from './setup-topics.ts'
 
 /** One server that Sidereal works with, and what it needs there. */
@@ -29,7 +30,9 @@ export interface ServerCheckOptions {
   readonly cluster: string | undefined
   readonly ttlDays: number
   /** `undefined`: values stay inline. */
-  readonly objectStore: { readonly url: string; readonly endpoint: string | undefined } | undefined
+  readonly objectStore:
+    | { readonly url: string; readonly endpoint: string | undefined; readonly caPath: string | undefined }
+    | undefined
   /** For one answer of a server. */
   readonly timeoutMs: number
 }
@@ -40,17 +43,17 @@ export function serverChecks(options: ServerCheckOptions): ServerCheck[] {
   return [
     {
       subject: `Kafka at ${kafka.brokers.join(',')}`,
-      advice: 'Check SIDEREAL_KAFKA_BROKERS, and that the brokers run and can be reached from here.',
+      advice: `C${UNAVAILABLE_ADVICE.slice(1)}.`,
       run: (mode) => checkKafka(options, mode),
     },
     {
       subject: `schema registry at ${registry.url}`,
-      advice: 'Check SIDEREAL_REGISTRY_URL, and that the registry runs.',
+      advice: 'Check SIDEREAL_REGISTRY_URL (http or https?), and that the registry runs.',
       run: (mode) => checkRegistry(options, mode),
     },
     {
       subject: `ClickHouse at ${clickHouse.url}`,
-      advice: 'Check SIDEREAL_CLICKHOUSE_URL, and that the server runs.',
+      advice: 'Check SIDEREAL_CLICKHOUSE_URL (http or https?), and that the server runs.',
       run: (mode) => checkClickHouse(options, mode),
     },
     {
@@ -175,8 +178,8 @@ async function checkObjectStore(
       },
     ]
   }
-  const { url, endpoint } = objectStore
-  const store = openObjectStore(url, { endpoint, requestTimeoutMs: timeoutMs, maxAttempts: 2 })
+  const { url, ...access } = objectStore
+  const store = openObjectStore(url, { ...access, requestTimeoutMs: timeoutMs, maxAttempts: 2 })
   try {
     if (mode === 'apply') await store.ensureBucket()
     await store.probe()

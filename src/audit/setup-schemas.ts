@@ -1,10 +1,12 @@
+import {
+  REGISTRY_TLS_KEYS,
+  type RegistryAddress,
+  type RegistryAnswer,
+  RegistryHttp,
+} from '../codec/registry-http.ts'
 import { SiderealError } from '../model/errors.ts'
+import { tlsFault } from '../model/tls-fault.ts'
 import type { Finding, SetupMode } from './finding.ts'
-
-export interface RegistryAddress {
-  readonly url: string
-  readonly auth?: { readonly username: string; readonly password: string }
-}
 
 /** What `setup` registers, and how: the registering itself is the codec’s. */
 export interface SchemaSetup {
@@ -19,9 +21,10 @@ const COMPATIBILITY = 'FULL_TRANSITIVE'
 /** Registers the newest version of both schemas, each under its subject, with compatibility FULL_TRANSITIVE. */
 export async function setupSchemas(setup: SchemaSetup, mode: SetupMode): Promise<Finding[]> {
   const findings: Finding[] = []
+  const http = new RegistryHttp(setup.registry)
   for (const { subject, json } of setup.schemas) {
     const name = `schema ${subject}`
-    const before = await inspectSubject(setup, subject, json)
+    const before = await inspectSubject(http, setup.timeoutMs, subject, json)
     if (before.id !== undefined && before.compatibility === COMPATIBILITY) {
       findings.push({ state: 'ok', subject: name, detail: `id ${before.id}, ${COMPATIBILITY}` })
     } else if (mode === 'apply') {
@@ -43,16 +46,14 @@ export async function setupSchemas(setup: SchemaSetup, mode: SetupMode): Promise
 }
 
 async function inspectSubject(
-  setup: SchemaSetup,
+  http: RegistryHttp,
+  timeoutMs: number,
   subject: string,
   json: string,
 ): Promise<{ id: number | undefined; compatibility: string | undefined }> {
   const path = encodeURIComponent(subject)
-  const found = await request(setup, `/subjects/${path}`, {
-    method: 'POST',
-    body: JSON.stringify({ schema: json }),
-  })
-  const config = await request(setup, `/config/${path}`, { method: 'GET' })
+  const found = await request(http, timeoutMs, 'POST', `/subjects/${path}`, { schema: json })
+  const config = await request(http, timeoutMs, 'GET', `/config/${path}`)
   const id = found?.['id']
   const compatibility = config?.['compatibilityLevel']
   return {
@@ -63,41 +64,40 @@ async function inspectSubject(
 
 /** The registry’s answer, `undefined` for 404. */
 async function request(
-  { registry, timeoutMs }: SchemaSetup,
+  http: RegistryHttp,
+  timeoutMs: number,
+  method: string,
   path: string,
-  init: { method: string; body?: string },
+  body?: object,
 ): Promise<Readonly<Record<string, unknown>> | undefined> {
-  const headers: Record<string, string> = { 'content-type': 'application/vnd.schemaregistry.v1+json' }
-  if (registry.auth !== undefined) {
-    const { username, password } = registry.auth
-    headers['authorization'] = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
-  }
-  let response: Response
-  let text: string
+  let response: RegistryAnswer
   try {
-    response = await fetch(registry.url + path, { ...init, headers, signal: AbortSignal.timeout(timeoutMs) })
-    text = await response.text()
+    response = await http.request(method, path, { timeoutMs, body })
   } catch (cause) {
+    const fault = tlsFault(cause, REGISTRY_TLS_KEYS)
     throw new SiderealError(
       'SIDEREAL_REGISTRY_UNAVAILABLE',
-      `No answer from the schema registry at ${registry.url}. Check that it runs and SIDEREAL_REGISTRY_URL.`,
+      fault === undefined
+        ? `No answer from the schema registry at ${http.url}. Check that it runs and SIDEREAL_REGISTRY_URL (http or https?).`
+        : `The schema registry at ${http.url} cannot be reached over TLS: ${fault}.`,
       { cause, retryable: true },
     )
   }
+  const { status, text } = response
   const answer = parseObject(text)
   // A registry says in numbers what it does not find; any other web server does not.
-  if (response.status === 404 && typeof answer?.['error_code'] === 'number') return undefined
-  if (response.status === 401 || response.status === 403) {
+  if (status === 404 && typeof answer?.['error_code'] === 'number') return undefined
+  if (status === 401 || status === 403) {
     throw new SiderealError(
       'SIDEREAL_REGISTRY_UNAVAILABLE',
-      `The schema registry at ${registry.url} refuses the credentials (${response.status}). Check SIDEREAL_REGISTRY_USERNAME and SIDEREAL_REGISTRY_PASSWORD.`,
+      `The schema registry at ${http.url} refuses the credentials (${status}). Check SIDEREAL_REGISTRY_USERNAME and SIDEREAL_REGISTRY_PASSWORD.`,
     )
   }
-  if (!response.ok || answer === undefined) {
+  if (status < 200 || status >= 300 || answer === undefined) {
     throw new SiderealError(
       'SIDEREAL_REGISTRY_UNAVAILABLE',
-      `What answers at ${registry.url} is no schema registry, or one in trouble (status ${response.status}). Check SIDEREAL_REGISTRY_URL and the registry’s log.`,
-      { retryable: response.status >= 500 },
+      `What answers at ${http.url} is no schema registry, or one in trouble (status ${status}). Check SIDEREAL_REGISTRY_URL and the registry’s log.`,
+      { retryable: status >= 500 },
     )
   }
   return answer

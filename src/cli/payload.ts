@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Command } from 'commander'
 import type { Config } from '../config/config.ts'
+import { objectStoreConnection } from '../config/connections.ts'
 import { SiderealError } from '../model/errors.ts'
 import { parsePayloadReference } from '../model/payload-reference-text.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
@@ -63,15 +64,15 @@ async function printUrl(store: ObjectStore, text: string, expiresInSeconds: numb
 }
 
 async function withStore(config: Config, use: (store: ObjectStore) => Promise<void>): Promise<void> {
-  const { objectStore: url, s3Endpoint: endpoint } = config.payloads
-  if (url === undefined) {
+  const connection = objectStoreConnection(config)
+  if (connection === undefined) {
     throw new SiderealError(
       'SIDEREAL_CONFIG_INVALID',
       'No object store is configured. Set SIDEREAL_OBJECT_STORE to the one that the worker writes to.',
     )
   }
   const { openObjectStore } = await import('../storage/object-store.ts')
-  const store = openObjectStore(url, { endpoint })
+  const store = openObjectStore(connection.url, connection)
   try {
     await use(store)
   } finally {

@@ -154,8 +154,9 @@ async function openLedger(config: Config, paths: readonly string[]): Promise<Ope
 async function openPayloads(
   config: Config,
 ): Promise<{ read: (reference: PayloadReference) => Promise<Buffer>; close: () => Promise<void> }> {
-  const { objectStore: url, s3Endpoint: endpoint } = config.payloads
-  if (url === undefined) {
+  const { objectStoreConnection } = await import('../config/connections.ts')
+  const connection = objectStoreConnection(config)
+  if (connection === undefined) {
     const read = async (): Promise<Buffer> => {
       throw new SiderealError(
         'SIDEREAL_PAYLOAD_NOT_FOUND',
@@ -166,7 +167,7 @@ async function openPayloads(
   }
   const { openObjectStore } = await import('../storage/object-store.ts')
   const { readPayload } = await import('../storage/payload-pack.ts')
-  const store = openObjectStore(url, { endpoint })
+  const store = openObjectStore(connection.url, connection)
   return { read: (reference) => readPayload(store, reference), close: () => store.close() }
 }
 

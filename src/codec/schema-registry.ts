@@ -1,7 +1,13 @@
 import { isSiderealError, SiderealError } from '../model/errors.ts'
+import { tlsFault } from '../model/tls-fault.ts'
 import { compileRecordType, type RecordType } from './record-type.ts'
+import {
+  REGISTRY_TLS_KEYS,
+  type RegistryAddress,
+  type RegistryAnswer,
+  RegistryHttp,
+} from './registry-http.ts'
 
-const CONTENT_TYPE = 'application/vnd.schemaregistry.v1+json'
 /** What the registry says of a schema id that it does not have. */
 const SCHEMA_NOT_FOUND = 40403
 /** Schema ids are Java's `int`. Asked for a greater one, a real registry says what it says of any wrong path. */
@@ -9,13 +15,8 @@ const MAX_SCHEMA_ID = 0x7fffffff
 const COMPATIBILITY = 'FULL_TRANSITIVE'
 /** A garbage record may name any id, so ids that are not there are remembered, but not without bound. */
 const MAX_REMEMBERED_FAILURES = 10_000
-const MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 
-export interface SchemaRegistryOptions {
-  /** Base URL, for example `http://registry:8081`. */
-  url: string
-  /** Basic authentication. Default: user and password of the URL, if it has any. */
-  auth?: { username: string; password: string }
+export interface SchemaRegistryOptions extends RegistryAddress {
   /** For each request. */
   timeoutMs: number
   payloadLimitBytes: number
@@ -36,8 +37,7 @@ export function subjectFor(topic: string, recordName: string): string {
  */
 export class SchemaRegistry {
   readonly #options: SchemaRegistryOptions
-  readonly #base: string
-  readonly #auth: SchemaRegistryOptions['auth']
+  readonly #http: RegistryHttp
   readonly #types = new Map<number, RecordType>()
   readonly #underWay = new Map<number, Promise<RecordType>>()
   readonly #failures = new Map<number, { error: SiderealError; untilMs: number }>()
@@ -45,16 +45,7 @@ export class SchemaRegistry {
 
   constructor(options: SchemaRegistryOptions) {
     this.#options = options
-    const url = new URL(options.url)
-    const own =
-      url.username === ''
-        ? undefined
-        : { username: decodeURIComponent(url.username), password: decodeURIComponent(url.password) }
-    this.#auth = options.auth ?? own
-    // The address goes into messages, credentials must not.
-    url.username = ''
-    url.password = ''
-    this.#base = url.href.replace(/\/+$/, '')
+    this.#http = new RegistryHttp(options)
     this.#monotonicMs = options.monotonicMs ?? (() => performance.now())
   }
 
@@ -138,29 +129,19 @@ export class SchemaRegistry {
   }
 
   async #request(method: string, path: string, body?: object): Promise<unknown> {
-    const headers: Record<string, string> = { accept: CONTENT_TYPE, 'content-type': CONTENT_TYPE }
-    const auth = this.#auth
-    if (auth !== undefined) {
-      headers['authorization'] =
-        `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString('base64')}`
-    }
-    let status: number
-    let text: string
+    let answer: RegistryAnswer
     try {
-      const response = await fetch(this.#base + path, {
-        method,
-        headers,
-        signal: AbortSignal.timeout(this.#options.timeoutMs),
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      })
-      status = response.status
-      text = await readBounded(response)
+      answer = await this.#http.request(method, path, { timeoutMs: this.#options.timeoutMs, body })
     } catch (cause) {
       throw this.#unavailable(`${method} ${path} did not succeed`, cause)
     }
-    const answer = parse(text)
-    if (status >= 200 && status < 300 && answer !== undefined) return answer
-    throw this.#refusal(method, path, status, answer)
+    const { status, text, location } = answer
+    const content = parse(text)
+    if (status >= 200 && status < 300 && content !== undefined) return content
+    if (location !== undefined) {
+      throw this.#unavailable(`it redirects (${status}) to ${withoutCredentials(location)}: use that address`)
+    }
+    throw this.#refusal(method, path, status, content)
   }
 
   #refusal(method: string, path: string, status: number, answer: unknown): SiderealError {
@@ -171,30 +152,48 @@ export class SchemaRegistry {
     if (status === 404 && code === SCHEMA_NOT_FOUND) {
       return new SiderealError(
         'SIDEREAL_SCHEMA_UNKNOWN',
-        `the schema registry ${this.#base} has no ${path}: ${message}`,
+        `the schema registry ${this.#http.url} has no ${path}: ${message}`,
       )
     }
     if (status === 409 || status === 422) {
       return incompatible(
-        `the schema registry ${this.#base} refuses ${method} ${path} (${status}): ${message}`,
+        `the schema registry ${this.#http.url} refuses ${method} ${path} (${status}): ${message}`,
+      )
+    }
+    if (status === 401 || status === 403) {
+      return new SiderealError(
+        'SIDEREAL_REGISTRY_UNAVAILABLE',
+        `the schema registry ${this.#http.url} refuses the credentials (${status}): check SIDEREAL_REGISTRY_USERNAME and SIDEREAL_REGISTRY_PASSWORD`,
+        { retryable: true },
       )
     }
     return this.#unavailable(`${method} ${path} was answered with status ${status}: ${message}`)
   }
 
   #unavailable(what: string, cause?: unknown): SiderealError {
+    const start = `schema registry at ${this.#http.url}: ${what}`
+    const fault = tlsFault(cause, REGISTRY_TLS_KEYS)
     const reason = cause instanceof Error ? `: ${reasonOf(cause)}` : ''
     return new SiderealError(
       'SIDEREAL_REGISTRY_UNAVAILABLE',
-      `schema registry at ${this.#base}: ${what}${reason}. Check SIDEREAL_REGISTRY_URL and that the registry runs.`,
+      fault === undefined
+        ? `${start}${reason}. Check SIDEREAL_REGISTRY_URL (http or https?) and that the registry runs.`
+        : `${start}: ${fault}.`,
       { cause, retryable: true },
     )
   }
 }
 
-/** `fetch` says only "fetch failed"; why is in its cause. */
+/** An abort says only that it was one; why is in its cause. */
 function reasonOf(error: Error): string {
-  return error.cause instanceof Error && error.cause.message !== '' ? error.cause.message : error.message
+  if (error.cause instanceof Error && error.cause.message !== '') return error.cause.message
+  // Of several addresses of a host none answered: the error has a code and no words.
+  return error.message === '' && 'code' in error ? String(error.code) : error.message
+}
+
+function withoutCredentials(location: string): string {
+  const url = URL.canParse(location) ? new URL(location) : undefined
+  return url === undefined ? 'another path' : `${url.protocol}//${url.host}${url.pathname}`
 }
 
 function incompatible(message: string): SiderealError {
@@ -214,15 +213,4 @@ function parse(text: string): unknown {
     if (error instanceof SyntaxError) return undefined
     throw error
   }
-}
-
-async function readBounded(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of response.body ?? []) {
-    length += chunk.length
-    if (length > MAX_RESPONSE_BYTES) throw new Error(`the answer is longer than ${MAX_RESPONSE_BYTES} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }

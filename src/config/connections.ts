@@ -18,17 +18,25 @@ export function kafkaConnection({ kafka }: Config) {
 }
 
 export function registryConnection({ registry }: Config) {
-  const { url, username, password } = registry
-  return username === undefined ? { url } : { url, auth: { username, password: password ?? '' } }
+  const { url, username, password, tlsCaFile: caPath } = registry
+  const auth = username === undefined ? {} : { auth: { username, password: password ?? '' } }
+  return { url, caPath, ...auth }
 }
 
 export function clickHouseConnection({ clickhouse }: Config) {
-  const { url, database, username, password, requestTimeoutMs } = clickhouse
+  const { url, database, username, password, requestTimeoutMs, tlsCaFile: caPath } = clickhouse
   return {
     url,
+    caPath,
     database,
     requestTimeoutMs,
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
   }
+}
+
+/** `undefined`: no object store is configured. */
+export function objectStoreConnection({ payloads }: Config) {
+  const { objectStore: url, s3Endpoint: endpoint, s3TlsCaFile: caPath } = payloads
+  return url === undefined ? undefined : { url, endpoint, caPath }
 }

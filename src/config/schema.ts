@@ -154,6 +154,11 @@ export const configSchema = z.object({
     url: key('REGISTRY_URL', 'http://127.0.0.1:8081', parseHttpUrl, 'Base URL.'),
     username: optionalKey('REGISTRY_USERNAME', text, 'User of basic authentication.'),
     password: secretKey('REGISTRY_PASSWORD', 'Password of basic authentication.'),
+    tlsCaFile: optionalKey(
+      'REGISTRY_TLS_CA',
+      path,
+      'PEM file of the authority that signed the registry, for an `https` URL; without it the system’s.',
+    ),
   }),
   worker: group('Worker', 'How records become traces, and within which limits.', {
     group: key(
@@ -213,6 +218,11 @@ export const configSchema = z.object({
     database: key('CLICKHOUSE_DATABASE', 'sidereal', identifier, 'Database; `setup` creates it.'),
     username: optionalKey('CLICKHOUSE_USERNAME', text, 'User; unset = the server’s default user.'),
     password: secretKey('CLICKHOUSE_PASSWORD', 'Password.'),
+    tlsCaFile: optionalKey(
+      'CLICKHOUSE_TLS_CA',
+      path,
+      'PEM file of the authority that signed the server, for an `https` URL; without it the system’s.',
+    ),
     cluster: optionalKey(
       'CLICKHOUSE_CLUSTER',
       identifier,
@@ -244,6 +254,11 @@ export const configSchema = z.object({
       'S3_ENDPOINT',
       parseHttpUrl,
       'Endpoint of an S3 that is not Amazon’s; addressed path-style.',
+    ),
+    s3TlsCaFile: optionalKey(
+      'S3_TLS_CA',
+      path,
+      'PEM file of the authority that signed the endpoint, when it is an `https` one; without it the system’s.',
     ),
     limitBytes: key(
       'PAYLOAD_LIMIT',

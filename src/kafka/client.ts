@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { connect as connectTcp, isIP } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import {
@@ -9,6 +8,7 @@ import {
   type RetryOptions,
   type SASLOptions,
 } from 'kafkajs'
+import { readPemFile } from '../codec/pem-file.ts'
 import { SiderealError } from '../model/errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { registerCodecs } from './codecs.ts'
@@ -118,23 +118,9 @@ function tlsOptions(tls: boolean | KafkaTls | undefined): ConnectionOptions | bo
     )
   }
   return {
-    ...(caPath === undefined ? {} : { ca: [readPem(caPath, 'certificate authority')] }),
-    ...(certPath === undefined ? {} : { cert: readPem(certPath, 'client certificate') }),
-    ...(keyPath === undefined ? {} : { key: readPem(keyPath, 'client key') }),
+    ...(caPath === undefined ? {} : { ca: [readPemFile(caPath, 'SIDEREAL_KAFKA_TLS_CA')] }),
+    ...(certPath === undefined ? {} : { cert: readPemFile(certPath, 'SIDEREAL_KAFKA_TLS_CERT') }),
+    ...(keyPath === undefined ? {} : { key: readPemFile(keyPath, 'SIDEREAL_KAFKA_TLS_KEY') }),
     ...(serverName === undefined ? {} : { servername: serverName }),
-  }
-}
-
-function readPem(path: string, what: string): Buffer {
-  try {
-    return readFileSync(path)
-  } catch (cause) {
-    throw new SiderealError(
-      'SIDEREAL_CONFIG_INVALID',
-      `Kafka TLS: cannot read the ${what} at ${path}: check the path and its permissions`,
-      {
-        cause,
-      },
-    )
   }
 }

@@ -1,7 +1,8 @@
 import { promisify } from 'node:util'
-import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
+import { constants, gzip, unzip, zstdCompress, zstdDecompress } from 'node:zlib'
 import kafkajs, { type CompressionTypes } from 'kafkajs'
 import { compressFrame, decompressFrame } from 'lz4-napi'
+import { lz4UnpackedBytes } from './lz4-size.ts'
 import { decodeSnappy, encodeSnappy } from './snappy-framing.ts'
 
 // Node finds no named exports here: kafkajs is CommonJS and builds them at run time.
@@ -32,6 +33,8 @@ interface Encoded {
 }
 
 const compressZstd = promisify(zstdCompress)
+const compressGzip = promisify(gzip)
+const decompressGzip = promisify(unzip)
 
 /** One frame of zstd and how many bytes of the input it took. */
 function decompressZstdFrame(input: Buffer): Promise<{ output: Buffer; consumed: number }> {
@@ -62,11 +65,28 @@ export async function decodeZstd(input: Buffer): Promise<Buffer> {
   return frames.length === 1 ? frames[0]! : Buffer.concat(frames)
 }
 
+/** @throws RangeError (of zlib, too) when it unpacks to more than `maxBytes` */
+export async function decodeGzip(input: Buffer, maxBytes: number = MAX_UNPACKED_BYTES): Promise<Buffer> {
+  return await decompressGzip(input, { maxOutputLength: maxBytes })
+}
+
+/** @throws RangeError when it unpacks to more than `maxBytes` */
+export async function decodeLz4(input: Buffer, maxBytes: number = MAX_UNPACKED_BYTES): Promise<Buffer> {
+  if (lz4UnpackedBytes(input, maxBytes) > maxBytes) {
+    throw new RangeError('lz4 frame unpacks to more than the limit')
+  }
+  return await decompressFrame(input)
+}
+
 /**
- * Teaches kafkajs snappy, lz4 and zstd (it knows gzip only, and a batch in an unknown codec stops a consumer for good). A producer may
+ * Teaches kafkajs snappy, lz4 and zstd (it knows gzip only, without a limit, and a batch in an unknown codec stops a consumer for good). A producer may
  * change its codec at any time, so all are registered before the first connection. Calling it again changes nothing.
  */
 export function registerCodecs(): void {
+  codecs[types.GZIP] = () => ({
+    compress: (encoded: Encoded) => compressGzip(encoded.buffer),
+    decompress: (input: Buffer) => decodeGzip(input),
+  })
   codecs[types.Snappy] = () => ({
     compress: (encoded: Encoded) => encodeSnappy(encoded.buffer),
     decompress: (input: Buffer) => decodeSnappy(input, MAX_UNPACKED_BYTES),
@@ -74,7 +94,7 @@ export function registerCodecs(): void {
   codecs[types.LZ4] = () => ({
     // The Java client refuses frames whose blocks depend on one another; this library writes independent ones.
     compress: (encoded: Encoded) => compressFrame(encoded.buffer),
-    decompress: (input: Buffer) => decompressFrame(input),
+    decompress: (input: Buffer) => decodeLz4(input),
   })
   codecs[types.ZSTD] = () => ({
     // Level 1: half the CPU of the default for a few per cent of size.

@@ -1,4 +1,12 @@
 import { SiderealError } from '../model/errors.ts'
+import { type TlsKeys, tlsFault } from '../model/tls-fault.ts'
+
+/** For messages about TLS to the brokers. */
+const KAFKA_TLS_KEYS: TlsKeys = {
+  ca: 'SIDEREAL_KAFKA_TLS_CA',
+  plain: 'set SIDEREAL_KAFKA_TLS=false',
+  client: 'SIDEREAL_KAFKA_TLS_CERT and SIDEREAL_KAFKA_TLS_KEY',
+}
 
 /** What is wrong, by what a caller can do about it. */
 export type KafkaFault = 'too-large' | 'topic' | 'refused' | 'authentication' | 'unavailable'
@@ -69,7 +77,7 @@ export function kafkaError(
     case 'authentication':
       return new SiderealError(
         'SIDEREAL_KAFKA_UNAVAILABLE',
-        `the brokers ${brokers} refuse the credentials (${reason}): check mechanism, user name and password`,
+        `the brokers ${brokers} refuse the credentials (${reason}): check SIDEREAL_KAFKA_SASL_MECHANISM, SIDEREAL_KAFKA_SASL_USERNAME and SIDEREAL_KAFKA_SASL_PASSWORD`,
         {
           cause: error,
         },
@@ -85,8 +93,20 @@ export function kafkaError(
     case 'unavailable':
       return new SiderealError(
         'SIDEREAL_KAFKA_UNAVAILABLE',
-        `no answer from Kafka at ${brokers} for topic ${topic} (${reason}): check SIDEREAL_KAFKA_BROKERS, that the brokers run, and that they can be reached from here`,
+        unavailableText(error, brokers, topic === 'any' ? reason : `for topic ${topic}: ${reason}`),
         { cause: error, retryable: true },
       )
   }
 }
+
+/** What to say of brokers that cannot be talked to, with what to try; the text names the reason where it is one of TLS. */
+export function unavailableText(error: unknown, brokers: string, reason: string): string {
+  const fault = tlsFault(error, KAFKA_TLS_KEYS)
+  return fault === undefined
+    ? `Kafka at ${brokers} does not answer (${reason}): ${UNAVAILABLE_ADVICE}`
+    : `Kafka at ${brokers} cannot be reached over TLS: ${fault}`
+}
+
+/** A broker does not answer either when its port wants TLS or SASL and the client does not offer it: it hangs up, or waits for ever. */
+export const UNAVAILABLE_ADVICE =
+  'check SIDEREAL_KAFKA_BROKERS, that the brokers run, that they can be reached from here, and whether this port wants TLS or SASL (SIDEREAL_KAFKA_TLS, SIDEREAL_KAFKA_SASL_MECHANISM)'

@@ -4,13 +4,20 @@ import { Kafka, logLevel } from 'kafkajs'
 import { patchTimerSpin } from '../kafka/kafkajs-patch.ts'
 import { kafkaLibraries, silent } from './downloads.ts'
 import { choosePorts } from './free-ports.ts'
+import {
+  type KafkaListener,
+  type KafkaUser,
+  listenerProperties,
+  protocolMap,
+  scramArguments,
+} from './kafka-listeners.ts'
 import type { LocalServer, LocalServerOptions } from './local-server.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 import { ServerProcess } from './server-process.ts'
 import { requireJava, runTool } from './tools.ts'
 
 const READY_TIMEOUT_MS = 120_000
-const PORTS_PER_BROKER = 2
+const OWN_PORTS = 2
 // Any 16 bytes in URL-safe base64: brokers of one cluster agree on it, and nobody else reads it.
 const CLUSTER_ID = 'c2lkZXJlYWwtbG9jYWwtMQ'
 const JVM_OPTIONS = ['-Xms256m', '-Xmx512m', '-XX:+UseSerialGC', '-Djava.awt.headless=true']
@@ -18,6 +25,10 @@ const JVM_OPTIONS = ['-Xms256m', '-Xmx512m', '-XX:+UseSerialGC', '-Djava.awt.hea
 export interface KafkaServerOptions extends LocalServerOptions {
   /** 1, or 3 for tests that lose one. Default 1. */
   brokers?: 1 | 3
+  /** Beside the plain one, which the brokers use among themselves. They have ports of their own, after the server's others. */
+  listeners?: readonly KafkaListener[]
+  /** Who may come in by a listener with SASL. */
+  users?: readonly KafkaUser[]
 }
 
 /** Apache Kafka in KRaft mode; each broker is a controller too and has a process of its own. */
@@ -40,6 +51,13 @@ export class KafkaServer implements LocalServer {
       .join(',')
   }
 
+  /** `host:port`, comma-separated, of a listener of `listeners`; `host` as the brokers tell their clients. */
+  listenerAddress(name: string): string {
+    return this.#nodes()
+      .map((node) => `127.0.0.1:${this.#listenerPort(node, name)}`)
+      .join(',')
+  }
+
   get ports(): readonly number[] {
     return this.#ports
   }
@@ -56,7 +74,7 @@ export class KafkaServer implements LocalServer {
   async start(): Promise<void> {
     await requireJava()
     const libraries = await kafkaLibraries(this.#options.onProgress ?? silent)
-    this.#ports = await choosePorts(this.#brokerCount * PORTS_PER_BROKER, this.#options.ports)
+    this.#ports = await choosePorts(this.#brokerCount * this.#portsPerBroker, this.#options.ports)
     this.#brokers = await Promise.all(
       this.#nodes().map((node) => this.#startBroker(node, join(libraries, '*'))),
     )
@@ -95,6 +113,7 @@ export class KafkaServer implements LocalServer {
         CLUSTER_ID,
         '-c',
         properties,
+        ...scramArguments(this.#options.users ?? []),
       ])
     }
     const broker = new ServerProcess({
@@ -133,12 +152,21 @@ export class KafkaServer implements LocalServer {
     return Array.from({ length: this.#brokerCount }, (_, index) => index + 1)
   }
 
+  get #portsPerBroker(): number {
+    return OWN_PORTS + (this.#options.listeners?.length ?? 0)
+  }
+
+  #listenerPort(node: number, name: string): number | undefined {
+    const place = this.#options.listeners?.findIndex((listener) => listener.name === name) ?? -1
+    return place < 0 ? undefined : this.#ports[(node - 1) * this.#portsPerBroker + OWN_PORTS + place]
+  }
+
   #brokerPort(node: number): number | undefined {
-    return this.#ports[(node - 1) * PORTS_PER_BROKER]
+    return this.#ports[(node - 1) * this.#portsPerBroker]
   }
 
   #controllerPort(node: number): number | undefined {
-    return this.#ports[(node - 1) * PORTS_PER_BROKER + 1]
+    return this.#ports[(node - 1) * this.#portsPerBroker + 1]
   }
 
   #properties(node: number, dataFolder: string): string {
@@ -146,12 +174,18 @@ export class KafkaServer implements LocalServer {
     const inSync = Math.ceil((replicas + 1) / 2)
     const broker = `127.0.0.1:${this.#brokerPort(node)}`
     const voters = this.#nodes().map((id) => `${id}@127.0.0.1:${this.#controllerPort(id)}`)
+    const { listeners = [], users = [] } = this.#options
+    const doors = listeners.map(
+      ({ name }) => `${name.toUpperCase()}://127.0.0.1:${this.#listenerPort(node, name)}`,
+    )
     const lines = [
       'process.roles=broker,controller',
       `node.id=${node}`,
       `controller.quorum.voters=${voters.join(',')}`,
-      `listeners=PLAINTEXT://${broker},CONTROLLER://127.0.0.1:${this.#controllerPort(node)}`,
-      `advertised.listeners=PLAINTEXT://${broker}`,
+      `listeners=${[`PLAINTEXT://${broker}`, `CONTROLLER://127.0.0.1:${this.#controllerPort(node)}`, ...doors].join(',')}`,
+      `advertised.listeners=${[`PLAINTEXT://${broker}`, ...doors].join(',')}`,
+      protocolMap(listeners),
+      ...listenerProperties(listeners, users),
       'controller.listener.names=CONTROLLER',
       `log.dirs=${dataFolder}`,
       'auto.create.topics.enable=false',

@@ -15,20 +15,30 @@ export const SEAWEEDFS_STOP_GRACE_MS = 1_000
 /** Credentials of the local S3. They guard nothing: the server listens on 127.0.0.1 alone. */
 export const LOCAL_S3_CREDENTIALS = { accessKeyId: 'sidereal', secretAccessKey: 'sidereal-local' } as const
 
+export interface SeaweedFsOptions extends LocalServerOptions {
+  /** PEM files with which S3 is served by TLS as well, on a port of its own after the server's others. */
+  tls?: { readonly certPath: string; readonly keyPath: string }
+}
+
 /** S3 API by SeaweedFS: master, volume, filer and S3 gateway in one process. Buckets are made by `setup`. */
 export class SeaweedFsServer implements LocalServer {
   readonly name = 'SeaweedFS'
-  readonly #options: LocalServerOptions
+  readonly #options: SeaweedFsOptions
   #ports: readonly number[] = []
   #process: ServerProcess | undefined
 
-  constructor(options: LocalServerOptions) {
+  constructor(options: SeaweedFsOptions) {
     this.#options = options
   }
 
   /** URL of the S3 endpoint; buckets by path. */
   get address(): string {
     return `http://127.0.0.1:${this.#ports[0]}`
+  }
+
+  /** URL of the S3 endpoint with TLS; only with `tls`. */
+  get secureAddress(): string {
+    return `https://127.0.0.1:${this.#ports[PORT_COUNT]}`
   }
 
   get ports(): readonly number[] {
@@ -47,8 +57,11 @@ export class SeaweedFsServer implements LocalServer {
 
   async start(): Promise<void> {
     const program = await weedProgram(this.#options.onProgress ?? silent)
-    this.#ports = await choosePorts(PORT_COUNT, this.#options.ports)
-    const { dataFolder } = this.#options
+    this.#ports = await choosePorts(
+      PORT_COUNT + (this.#options.tls === undefined ? 0 : 1),
+      this.#options.ports,
+    )
+    const { dataFolder, tls } = this.#options
     const data = join(dataFolder, 'data')
     mkdirSync(data, { recursive: true })
     const identities = join(dataFolder, 's3.json')
@@ -88,6 +101,13 @@ export class SeaweedFsServer implements LocalServer {
         '-s3.port.lance=0',
         '-s3.localSocket=s3.sock',
         `-s3.config=${identities}`,
+        ...(tls === undefined
+          ? []
+          : [
+              `-s3.port.https=${this.#ports[PORT_COUNT]}`,
+              `-s3.cert.file=${tls.certPath}`,
+              `-s3.key.file=${tls.keyPath}`,
+            ]),
       ],
       cwd: dataFolder,
       logFile: join(this.#options.logFolder, 'seaweedfs.log'),

@@ -31,6 +31,8 @@ export interface TracingConfig {
     readonly url: string
     readonly username?: string | undefined
     readonly password?: string | undefined
+    /** PEM file of the authority that signed the registry. Default: the system's authorities. */
+    readonly caPath?: string | undefined
   }
   readonly sid?: SidConfig
   /** Further attributes of the resource. */
@@ -77,7 +79,7 @@ export function tracingConfigFromEnv(env: Env): TracingConfig {
       text('OTEL_SERVICE_NAME', 'SERVICE_NAME') ?? attributes['service.name'] ?? 'unknown_service:node',
     resourceAttributes: attributes,
     sid: Object.fromEntries(Object.entries(sid).filter(([, value]) => value !== undefined)),
-    ...(brokers === undefined ? {} : { kafka: kafkaFromEnv(brokers, text) }),
+    ...(brokers === undefined ? {} : { kafka: kafkaFromEnv(brokers, env, text) }),
     ...(topic === undefined ? {} : { topic }),
     ...(url === undefined
       ? {}
@@ -86,12 +88,17 @@ export function tracingConfigFromEnv(env: Env): TracingConfig {
             url,
             username: text('SIDEREAL_REGISTRY_USERNAME'),
             password: env['SIDEREAL_REGISTRY_PASSWORD'],
+            caPath: text('SIDEREAL_REGISTRY_TLS_CA'),
           },
         }),
   }
 }
 
-function kafkaFromEnv(brokers: string, text: (...names: string[]) => string | undefined): KafkaConnection {
+function kafkaFromEnv(
+  brokers: string,
+  env: Env,
+  text: (...names: string[]) => string | undefined,
+): KafkaConnection {
   const mechanism = text('SIDEREAL_KAFKA_SASL_MECHANISM')?.toLowerCase()
   const isTls = ['1', 'true', 'yes', 'on'].includes(text('SIDEREAL_KAFKA_TLS')?.toLowerCase() ?? '')
   const tls = {
@@ -116,7 +123,7 @@ function kafkaFromEnv(brokers: string, text: (...names: string[]) => string | un
   const username = text('SIDEREAL_KAFKA_SASL_USERNAME') ?? ''
   return {
     ...connection,
-    sasl: { mechanism, username, password: text('SIDEREAL_KAFKA_SASL_PASSWORD') ?? '' },
+    sasl: { mechanism, username, password: env['SIDEREAL_KAFKA_SASL_PASSWORD'] ?? '' },
   }
 }
 

@@ -68,10 +68,11 @@ export class TracingService {
 
     const topic = config.topic ?? DEFAULT_TOPIC
     const connection = config.kafka ?? { brokers: ['127.0.0.1:9092'] }
-    const { url, username, password = '' } = config.registry ?? { url: 'http://127.0.0.1:8081' }
+    const { url, username, password = '', caPath } = config.registry ?? { url: 'http://127.0.0.1:8081' }
     const auth = username === undefined ? {} : { auth: { username, password } }
     const registry = new SchemaRegistry({
       url,
+      caPath,
       ...auth,
       timeoutMs: REGISTRY_TIMEOUT_MS,
       payloadLimitBytes: Number.MAX_SAFE_INTEGER,

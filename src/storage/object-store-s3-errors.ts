@@ -1,4 +1,11 @@
 import { SiderealError } from '../model/errors.ts'
+import { type TlsKeys, tlsFault } from '../model/tls-fault.ts'
+
+/** For messages about TLS to the endpoint. */
+export const S3_TLS_KEYS: TlsKeys = {
+  ca: 'SIDEREAL_S3_TLS_CA',
+  plain: 'write http:// in SIDEREAL_S3_ENDPOINT',
+}
 
 /** What a message has to name. */
 export interface S3Place {
@@ -34,23 +41,24 @@ export function toStoreError(
 ): SiderealError {
   if (error instanceof SiderealError) return error
   const where = whereOf(place)
+  const cause = causeOf(error)
   const refused = (hint: string): SiderealError =>
     new SiderealError(
       'SIDEREAL_OBJECT_STORE_REFUSED',
       `Cannot ${what} in ${where}: ${nameOf(error)}. ${hint}`,
       {
-        cause: error,
+        cause,
       },
     )
   if (isS3Error(error, 'NoSuchKey', 'NotFound')) {
-    return new SiderealError('SIDEREAL_PAYLOAD_NOT_FOUND', `No such object in ${where}.`, { cause: error })
+    return new SiderealError('SIDEREAL_PAYLOAD_NOT_FOUND', `No such object in ${where}.`, { cause })
   }
   if (isS3Error(error, 'InvalidRange') || statusOf(error) === 416) {
     return new SiderealError(
       'SIDEREAL_PAYLOAD_CORRUPT',
       `An object in ${where} ends before the range that was asked for.`,
       {
-        cause: error,
+        cause,
       },
     )
   }
@@ -71,13 +79,39 @@ export function toStoreError(
   }
   // 409: another writer of the same key is at it.
   const passes = status === undefined || status >= 500 || [408, 409, 429].includes(status)
-  if (!passes) return refused('Check SIDEREAL_OBJECT_STORE and SIDEREAL_S3_ENDPOINT.')
+  if (!passes) return refused('Check SIDEREAL_OBJECT_STORE and SIDEREAL_S3_ENDPOINT (http or https?).')
+  const fault = tlsFault(error, S3_TLS_KEYS)
+  if (fault !== undefined) {
+    return new SiderealError(
+      'SIDEREAL_OBJECT_STORE_UNAVAILABLE',
+      `Cannot ${what} in ${where} over TLS: ${fault}.`,
+      { cause, retryable: true },
+    )
+  }
   const reason = signal.aborted && signal.reason instanceof Error ? signal.reason.message : nameOf(error)
   return new SiderealError(
     'SIDEREAL_OBJECT_STORE_UNAVAILABLE',
-    `Cannot ${what} in ${where}: ${reason}. Check that the object store runs and SIDEREAL_S3_ENDPOINT is right.`,
-    { cause: error, retryable: true },
+    `Cannot ${what} in ${where}: ${reason}. Check that the object store runs and SIDEREAL_S3_ENDPOINT is right (http or https?).`,
+    { cause, retryable: true },
   )
+}
+
+/**
+ * The SDK's error without what the store wrote into it: a refused signature comes with access key id and the text that was signed, and
+ * whatever an error carries is logged. Errors without a status are of this side (network, credentials) and keep their words.
+ */
+function causeOf(error: unknown): Error {
+  if (!(error instanceof Error)) return new Error('unknown error')
+  const status = statusOf(error)
+  const plain = new Error(status === undefined ? error.message : `the store answered with status ${status}`)
+  plain.name = error.name
+  const code = 'code' in error && typeof error.code === 'string' ? { code: error.code } : {}
+  return Object.assign(plain, code, requestIdOf(error))
+}
+
+function requestIdOf(error: Error): { requestId?: string } {
+  const { requestId } = ('$metadata' in error ? error.$metadata : {}) as { requestId?: unknown }
+  return typeof requestId === 'string' ? { requestId } : {}
 }
 
 function isMissingRegion(error: unknown): boolean {
@@ -101,7 +135,7 @@ export function noSuchBucket(place: S3Place, cause: unknown): SiderealError {
   return new SiderealError(
     'SIDEREAL_OBJECT_STORE_REFUSED',
     `There is no bucket ${place.bucket} (${whereOf(place)}). Run "sidereal setup", which creates it, or correct SIDEREAL_OBJECT_STORE.`,
-    { cause },
+    { cause: causeOf(cause) },
   )
 }
 

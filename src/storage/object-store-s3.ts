@@ -8,10 +8,11 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
+import { readPemFile } from '../codec/pem-file.ts'
 import { SiderealError } from '../model/errors.ts'
 import type { ByteRange, ObjectStore, ObjectStoreOptions, PutOptions } from './object-store.ts'
 import { checkKey } from './object-store-key.ts'
-import { isS3Error, noSuchBucket, type S3Place, toStoreError } from './object-store-s3-errors.ts'
+import { isS3Error, noSuchBucket, S3_TLS_KEYS, type S3Place, toStoreError } from './object-store-s3-errors.ts'
 
 const CONNECT_TIMEOUT_MS = 3_000
 const REQUEST_TIMEOUT_MS = 30_000
@@ -54,6 +55,15 @@ export class S3Store implements ObjectStore {
         connectionTimeout: Math.min(CONNECT_TIMEOUT_MS, this.#timeoutMs),
         requestTimeout: this.#timeoutMs,
         throwOnRequestTimeout: true,
+        ...(options.caPath === undefined
+          ? {}
+          : {
+              httpsAgent: {
+                keepAlive: true,
+                maxSockets: 50,
+                ca: readPemFile(options.caPath, S3_TLS_KEYS.ca),
+              },
+            }),
       },
       // Every payload carries its own sha256, and not every store of this API knows the newer checksums.
       requestChecksumCalculation: 'WHEN_REQUIRED',

@@ -16,6 +16,7 @@ const good: HealthFacts = {
     { name: 'clickhouse', isRequired: true, failingForMs: 0 },
     { name: 'otlp', isRequired: false, failingForMs: 600_000 },
   ],
+  servers: [{ name: 'schema registry', failingForMs: 0 }],
 }
 
 test('a worker whose best-effort sink is away stays ready', () => {
@@ -30,6 +31,16 @@ test('a required sink that is away makes the worker not ready, and is no reason 
   assert.equal(verdict.isAlive, true)
   assert.equal(verdict.isReady, false)
   assert.match(verdict.problems.join(), /clickhouse/)
+})
+
+test('a registry or an object store that work waits for makes the worker not ready, says which, and is no reason to restart it', () => {
+  const servers = [
+    { name: 'schema registry', failingForMs: 29_000 },
+    { name: 'object store s3://b', failingForMs: 31_000 },
+  ]
+  const verdict = judgeHealth({ ...good, servers })
+  assert.deepEqual([verdict.isAlive, verdict.isReady], [true, false])
+  assert.deepEqual(verdict.problems, ['work waits for the object store s3://b, which fails for 31 s'])
 })
 
 test('a loop that stands still and a fatal error are reasons to restart', () => {

@@ -13,6 +13,15 @@ export interface HealthFacts {
   /** Since a fetch last came back from Kafka. */
   readonly fetchAgeMs: number
   readonly sinks: readonly SinkHealth[]
+  /** Servers beside Kafka and the sinks without which work that is there cannot go on. */
+  readonly servers: readonly ServerHealth[]
+}
+
+export interface ServerHealth {
+  /** Which, and where. */
+  readonly name: string
+  /** Since work waits for it and it fails; 0 = none does. */
+  readonly failingForMs: number
 }
 
 export interface SinkHealth {
@@ -27,18 +36,18 @@ export interface HealthLimits {
   readonly maxLoopAgeMs: number
   /** Without a fetch for longer the worker is not ready. Default 30 s; the source ends the process by itself after 60 s. */
   readonly maxFetchAgeMs: number
-  /** A required sink that fails for longer makes the worker not ready. Default 30 s. */
-  readonly maxSinkFailureMs: number
+  /** A required sink, or another server that work waits for, that fails for longer makes the worker not ready. Default 30 s. */
+  readonly maxFailureMs: number
 }
 
 export const HEALTH_LIMITS: HealthLimits = {
   maxLoopAgeMs: 10_000,
   maxFetchAgeMs: 30_000,
-  maxSinkFailureMs: 30_000,
+  maxFailureMs: 30_000,
 }
 
 export interface Verdict {
-  /** False = restart the process. An outage of a sink is no reason: a restart does not mend it. */
+  /** False = restart the process. An outage of a server is no reason: a restart does not mend it. */
   readonly isAlive: boolean
   readonly isReady: boolean
   /** What is wrong, one entry each; empty when ready. */
@@ -58,9 +67,13 @@ export function judgeHealth(facts: HealthFacts, limits: HealthLimits = HEALTH_LI
     problems.push(`no fetch has come back for ${Math.round(facts.fetchAgeMs / 1000)} s`)
   }
   for (const sink of facts.sinks) {
-    if (sink.isRequired && sink.failingForMs > limits.maxSinkFailureMs) {
+    if (sink.isRequired && sink.failingForMs > limits.maxFailureMs) {
       problems.push(`required sink ${sink.name} fails for ${Math.round(sink.failingForMs / 1000)} s`)
     }
+  }
+  for (const { name, failingForMs } of facts.servers) {
+    if (failingForMs > limits.maxFailureMs)
+      problems.push(`work waits for the ${name}, which fails for ${Math.round(failingForMs / 1000)} s`)
   }
   return { isAlive: deadly.length === 0, isReady: problems.length === 0, problems }
 }

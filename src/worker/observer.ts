@@ -2,15 +2,26 @@ import type { Clock, Timer } from '../model/clock.ts'
 import type { WorkerFigures } from '../telemetry/figures.ts'
 import { type HealthFacts, judgeHealth, type Verdict } from '../telemetry/health.ts'
 import type { Pipeline } from './pipeline.ts'
+import type { Processor } from './processor.ts'
 import type { Source } from './source/source.ts'
 
 const LOOP_TICK_MS = 500
 const FIGURES_MS = 50
 
+/** What is observed. */
+export interface ObservedParts {
+  readonly source: Source
+  readonly pipeline: Pipeline
+  readonly processor: Processor
+  /** URL of the object store; null = none is configured. */
+  readonly storeUrl: string | null
+  readonly registryUrl: string
+}
+
 /** Gathers what is observed of a worker, for `/metrics` and for health. */
 export class Observer {
   readonly #clock: Clock
-  readonly #parts: { readonly source: Source; readonly pipeline: Pipeline }
+  readonly #parts: ObservedParts
   #hasStarted = false
   #isClosing = false
   #fatal: string | null = null
@@ -18,7 +29,7 @@ export class Observer {
   #timer: Timer | null = null
   #figures: { readonly atMs: number; readonly figures: WorkerFigures } | null = null
 
-  constructor(clock: Clock, parts: { readonly source: Source; readonly pipeline: Pipeline }) {
+  constructor(clock: Clock, parts: ObservedParts) {
     this.#clock = clock
     this.#parts = parts
     this.#tickedAtMs = clock.monotonicMs()
@@ -42,7 +53,7 @@ export class Observer {
   }
 
   verdict(): Verdict {
-    const { source, pipeline } = this.#parts
+    const { source, pipeline, processor, storeUrl, registryUrl } = this.#parts
     const stats = source.stats()
     const facts: HealthFacts = {
       hasStarted: this.#hasStarted,
@@ -52,6 +63,13 @@ export class Observer {
       loopAgeMs: this.#clock.monotonicMs() - this.#tickedAtMs,
       fetchAgeMs: stats.loopAgeMs,
       sinks: pipeline.deliverer.sinkHealth,
+      servers: [
+        {
+          name: `schema registry at ${registryUrl}`,
+          failingForMs: pipeline.assembly.registryFailingForMs,
+        },
+        { name: `object store ${storeUrl ?? ''}`.trim(), failingForMs: processor.storeFailingForMs },
+      ],
     }
     return judgeHealth(facts)
   }

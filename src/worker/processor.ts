@@ -18,6 +18,8 @@ export interface ProcessorOptions {
 }
 
 export interface Processor extends FragmentProcessor {
+  /** How long the object store has failed while payloads wait for it; 0 = it does not. */
+  readonly storeFailingForMs: number
   /** Gives up payloads that are not stored. */
   close(): void
 }
@@ -26,6 +28,7 @@ export interface Processor extends FragmentProcessor {
 export function openProcessor(options: ProcessorOptions): Processor {
   const { store, clock, random, counters, logger, payloadLimitBytes } = options
   const warnings = new RepeatedWarnings(logger, clock)
+  let failingSinceMs: number | undefined
   const packer =
     store === null
       ? undefined
@@ -35,11 +38,13 @@ export function openProcessor(options: ProcessorOptions): Processor {
           random,
           observer: {
             stored: ({ bytes, payloads }) => {
+              failingSinceMs = undefined
               counters.payloadPacksStored += 1
               counters.payloadsStored += payloads
               counters.payloadPackBytes += bytes
             },
             uploadFailed: (error, attempt) => {
+              failingSinceMs ??= clock.monotonicMs()
               counters.payloadUploadsFailed += 1
               warnings.warn(
                 errorCode(error),
@@ -52,6 +57,11 @@ export function openProcessor(options: ProcessorOptions): Processor {
   const offload = new Offload({ packer, logger, limitBytes: payloadLimitBytes })
   return {
     process: (fragments, signal) => offload.process(fragments, signal),
+    get storeFailingForMs() {
+      // Payloads of a partition that went away are given up, and nobody waits any more.
+      if (packer === undefined || packer.heldBytes === 0) failingSinceMs = undefined
+      return failingSinceMs === undefined ? 0 : clock.monotonicMs() - failingSinceMs
+    },
     close: () => packer?.abort(new Error('the worker stops')),
   }
 }

@@ -1,8 +1,14 @@
 import { SchemaRegistry } from '../codec/schema-registry.ts'
 import type { Config } from '../config/config.ts'
-import { clickHouseConnection, kafkaConnection, registryConnection } from '../config/connections.ts'
+import {
+  clickHouseConnection,
+  kafkaConnection,
+  objectStoreConnection,
+  registryConnection,
+} from '../config/connections.ts'
 import { CheckedProducer } from '../kafka/checked-producer.ts'
 import { createKafka } from '../kafka/client.ts'
+import { UNAVAILABLE_ADVICE } from '../kafka/kafka-error.ts'
 import type { Clock } from '../model/clock.ts'
 import { type ErrorCode, SiderealError } from '../model/errors.ts'
 import { pause } from '../model/retry.ts'
@@ -68,8 +74,8 @@ export class Worker {
       timeoutMs: CHECK_MS - 2_000,
       ...limits,
     })
-    const { objectStore, s3Endpoint } = config.payloads
-    this.#store = objectStore === undefined ? null : openObjectStore(objectStore, { endpoint: s3Endpoint })
+    const store = objectStoreConnection(config)
+    this.#store = store === undefined ? null : openObjectStore(store.url, store)
     const counters = this.#counters
     this.#processor = openProcessor({ store: this.#store, clock, random, counters, logger, ...limits })
     this.#sinks = openSinks(worker.sinks, {
@@ -146,7 +152,13 @@ export class Worker {
         readRss: () => process.memoryUsage.rss(),
       },
     )
-    this.#observer = new Observer(clock, { source: this.#source, pipeline: this.#pipeline })
+    this.#observer = new Observer(clock, {
+      source: this.#source,
+      pipeline: this.#pipeline,
+      processor: this.#processor,
+      storeUrl: this.#store?.url ?? null,
+      registryUrl: config.registry.url,
+    })
     this.#health = new HealthServer({
       host: config.metrics.host,
       port: config.metrics.port,
@@ -233,19 +245,19 @@ export class Worker {
       this.#check(
         checkDeadLetterTopic(admin, topics.deadLetters, brokers).then(() => this.#producer.start()),
         'SIDEREAL_KAFKA_UNAVAILABLE',
-        `Kafka at ${brokers} does not answer: check SIDEREAL_KAFKA_BROKERS`,
+        `Kafka at ${brokers} does not answer: ${UNAVAILABLE_ADVICE}`,
       ),
       this.#check(
         this.#schemas.check(),
         'SIDEREAL_REGISTRY_UNAVAILABLE',
-        `the schema registry at ${registry.url} does not answer: check SIDEREAL_REGISTRY_URL`,
+        `the schema registry at ${registry.url} does not answer: check SIDEREAL_REGISTRY_URL (http or https?)`,
       ),
       this.#pipeline.deliverer.start((sink, start) =>
         this.#check(
           start,
           sink.name === 'clickhouse' ? 'SIDEREAL_CLICKHOUSE_UNAVAILABLE' : 'SIDEREAL_OTLP_FAILED',
           sink.name === 'clickhouse'
-            ? `ClickHouse at ${clickhouse.url} does not answer: check SIDEREAL_CLICKHOUSE_URL`
+            ? `ClickHouse at ${clickhouse.url} does not answer: check SIDEREAL_CLICKHOUSE_URL (http or https?)`
             : `the receiver of the sink ${sink.name} does not answer: check SIDEREAL_OTLP_ENDPOINT`,
         ),
       ),

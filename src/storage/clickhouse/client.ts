@@ -6,8 +6,9 @@ import {
   type ClickHouseSettings,
   createClient,
 } from '@clickhouse/client'
+import { readPemFile } from '../../codec/pem-file.ts'
 import { SiderealError } from '../../model/errors.ts'
-import { toClickHouseError } from './errors.ts'
+import { CLICKHOUSE_TLS_KEYS, toClickHouseError } from './errors.ts'
 
 export interface ClickHouseOptions {
   /** HTTP(S) interface, such as `http://127.0.0.1:8123`. */
@@ -15,6 +16,8 @@ export interface ClickHouseOptions {
   database: string
   username?: string | undefined
   password?: string | undefined
+  /** PEM file of the authority that signed the server's certificate. Default: the system's authorities. */
+  caPath?: string | undefined
   /** Time that one request may take. */
   requestTimeoutMs: number
   /** Compress what is inserted (zstd, level 1). Default: only for a server on another machine. */
@@ -58,6 +61,7 @@ export class ClickHouse {
       database: options.database,
       ...(options.username === undefined ? {} : { username: options.username }),
       ...(options.password === undefined ? {} : { password: options.password }),
+      ...tlsOptions(options),
       application: 'sidereal',
       // The client would print server messages, which may quote values of rows.
       log: { level: ClickHouseLogLevel.OFF },
@@ -139,6 +143,11 @@ export class ClickHouse {
 
 export function openClickHouse(options: ClickHouseOptions): ClickHouse {
   return new ClickHouse(options)
+}
+
+function tlsOptions({ url, caPath }: ClickHouseOptions): { tls?: { ca_cert: Buffer } } {
+  if (caPath === undefined || !/^https:/i.test(url)) return {}
+  return { tls: { ca_cert: Buffer.from(readPemFile(caPath, CLICKHOUSE_TLS_KEYS.ca)) } }
 }
 
 /** The server may fail after it has answered 200: the exception then stands in the body. */

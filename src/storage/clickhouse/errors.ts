@@ -1,5 +1,12 @@
 import { ClickHouseError } from '@clickhouse/client'
 import { SiderealError } from '../../model/errors.ts'
+import { type TlsKeys, tlsFault } from '../../model/tls-fault.ts'
+
+/** For messages about TLS to the server. */
+export const CLICKHOUSE_TLS_KEYS: TlsKeys = {
+  ca: 'SIDEREAL_CLICKHOUSE_TLS_CA',
+  plain: 'write http:// in SIDEREAL_CLICKHOUSE_URL',
+}
 
 /**
  * Codes with which ClickHouse refuses a row for what it contains, whatever the number of attempts. Everything else is the state of the
@@ -77,10 +84,18 @@ export function toClickHouseError(error: unknown, doing: string, url: string): S
       { retryable: true },
     )
   }
+  const fault = code === undefined ? tlsFault(error, CLICKHOUSE_TLS_KEYS) : undefined
+  if (fault !== undefined) {
+    return new SiderealError(
+      'SIDEREAL_CLICKHOUSE_UNAVAILABLE',
+      `ClickHouse at ${url} cannot be reached over TLS while ${doing}: ${fault}.`,
+      { retryable: true },
+    )
+  }
   const reason = code === undefined ? networkReason(error) : serverReason(error)
   return new SiderealError(
     'SIDEREAL_CLICKHOUSE_UNAVAILABLE',
-    `ClickHouse at ${url} gave no answer while ${doing}: ${reason}. Check SIDEREAL_CLICKHOUSE_URL and that the server runs.`,
+    `ClickHouse at ${url} gave no answer while ${doing}: ${reason}. Check SIDEREAL_CLICKHOUSE_URL (http or https?) and that the server runs.`,
     { retryable: true },
   )
 }

@@ -91,6 +91,11 @@ export class Assembly {
     return this.#openBytes
   }
 
+  /** How long the schema registry has failed while a partition waits for it; 0 = it does not. */
+  get registryFailingForMs(): number {
+    return this.#gate.failingForMs
+  }
+
   get openTraces(): number {
     return this.#openTraces
   }

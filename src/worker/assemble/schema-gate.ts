@@ -22,6 +22,11 @@ export interface SchemaGateOptions {
 }
 
 const MAX_REFUSALS = 1_000
+/**
+ * Garbage that names another schema each time costs a question each, of a registry that others need too. Beyond so many refusals a second
+ * the next question waits for the next second; partitions with such records are that much slower, all others are not.
+ */
+const MAX_REFUSALS_A_SECOND = 200
 
 /**
  * Gives the type of a record by its schema id, or has partitions wait until the registry has answered. Only the registry's clear
@@ -32,7 +37,12 @@ export class SchemaGate {
   readonly #warnings: RepeatedWarnings
   readonly #closing = new AbortController()
   readonly #waiting = new Map<number, (() => void)[]>()
+  /** Since when the registry fails to answer for a schema that a partition waits for. */
+  readonly #failingSinceMs = new Map<number, number>()
   readonly #refusals = new Map<number, { error: SiderealError; untilMs: number }>()
+
+  #secondStartMs = Number.NEGATIVE_INFINITY
+  #refusedThisSecond = 0
 
   constructor(options: SchemaGateOptions) {
     this.#options = options
@@ -60,6 +70,12 @@ export class SchemaGate {
     void this.#ask(schemaId)
   }
 
+  /** How long the registry has failed while a partition waits for it; 0 = it does not. */
+  get failingForMs(): number {
+    if (this.#failingSinceMs.size === 0) return 0
+    return this.#options.clock.monotonicMs() - Math.min(...this.#failingSinceMs.values())
+  }
+
   close(): void {
     this.#closing.abort()
     this.#waiting.clear()
@@ -70,6 +86,7 @@ export class SchemaGate {
     const signal = this.#closing.signal
     for (let attempt = 1; !signal.aborted; attempt++) {
       try {
+        await this.#turn(signal)
         await schemas.fetch(schemaId)
         break
       } catch (error) {
@@ -77,6 +94,7 @@ export class SchemaGate {
           this.#refuse(schemaId, error)
           break
         }
+        if (!this.#failingSinceMs.has(schemaId)) this.#failingSinceMs.set(schemaId, clock.monotonicMs())
         this.#warnings.warn(
           'registry',
           { schemaId, code: errorCode(error), error: asError(error), attempt },
@@ -85,13 +103,29 @@ export class SchemaGate {
         await pause(clock, backoffMs(attempt, random), signal)
       }
     }
+    this.#failingSinceMs.delete(schemaId)
     const callbacks = this.#waiting.get(schemaId) ?? []
     this.#waiting.delete(schemaId)
     for (const callback of callbacks) callback()
   }
 
+  /** Resolves when the registry may be asked. */
+  async #turn(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options
+    while (!signal.aborted) {
+      const restMs = this.#secondStartMs + 1_000 - clock.monotonicMs()
+      if (restMs <= 0) {
+        this.#secondStartMs = clock.monotonicMs()
+        this.#refusedThisSecond = 0
+      }
+      if (this.#refusedThisSecond < MAX_REFUSALS_A_SECOND) return
+      await pause(clock, restMs, signal)
+    }
+  }
+
   #refuse(schemaId: number, error: SiderealError): void {
     const { clock, refusalTtlMs = 30_000 } = this.#options
+    this.#refusedThisSecond += 1
     this.#refusals.delete(schemaId)
     this.#refusals.set(schemaId, { error, untilMs: clock.monotonicMs() + refusalTtlMs })
     // Garbage may name any schema id: what is remembered of it is bounded.

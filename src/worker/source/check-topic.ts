@@ -1,5 +1,5 @@
 import kafkajs, { type Kafka } from 'kafkajs'
-import { kafkaFault, rootKafkaError } from '../../kafka/kafka-error.ts'
+import { kafkaError, kafkaFault, rootKafkaError, unavailableText } from '../../kafka/kafka-error.ts'
 import type { Clock } from '../../model/clock.ts'
 import { SiderealError } from '../../model/errors.ts'
 import { within } from '../../model/within.ts'
@@ -25,11 +25,10 @@ export interface CheckTopicDeps {
 export async function checkTopic(deps: CheckTopicDeps): Promise<void> {
   const admin = deps.kafka.admin({ retry: { retries: 2, initialRetryTime: 200, maxRetryTime: 1_000 } })
   const unavailable = (reason: string, cause?: unknown) =>
-    new SiderealError(
-      'SIDEREAL_KAFKA_UNAVAILABLE',
-      `Kafka at ${deps.brokers} does not answer (${reason}): check SIDEREAL_KAFKA_BROKERS, that the brokers run, and that they can be reached from here`,
-      { cause, retryable: true },
-    )
+    new SiderealError('SIDEREAL_KAFKA_UNAVAILABLE', unavailableText(cause, deps.brokers, reason), {
+      cause,
+      retryable: true,
+    })
   const check = async () => {
     await admin.connect()
     await admin.fetchTopicMetadata({ topics: [deps.topic] })
@@ -56,6 +55,7 @@ export async function checkTopic(deps: CheckTopicDeps): Promise<void> {
       )
     }
     if (fault === 'unavailable') throw unavailable(reason, cause)
+    if (fault === 'authentication') throw kafkaError(cause, { brokers: deps.brokers })
     throw new SiderealError(
       'SIDEREAL_TOPIC_INVALID',
       `topic ${deps.topic} at ${deps.brokers} cannot be examined (${reason}): allow this client to describe it and its configuration`,

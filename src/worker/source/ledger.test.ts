@@ -60,6 +60,35 @@ test('64 characters still carry the oldest settled offsets', () => {
   assert.ok(packed.coveredTo > encoded.coveredTo)
 })
 
+test('a long span that does not compress is not packed as a whole to be cut then, and one that does is kept whole', () => {
+  const span = 1 << 20
+  /** Counts what is looked at. */
+  class CountedSet extends SettledSet {
+    bits = 0
+    override copyBits(from: number, to: number): Uint8Array {
+      this.bits += to - from
+      return super.copyBits(from, to)
+    }
+  }
+  const limit = { maxCharacters: 4_096, mayPack: true }
+  const random = new CountedSet(0)
+  let state = 7
+  const offsets: number[] = []
+  for (let i = 1; i < span; i++) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    if (state >= 2 ** 31) offsets.push(i)
+  }
+  random.settle(offsets)
+  const { coveredTo } = encodeLedger(random, place, limit)
+  assert.ok(coveredTo > 50_000, `${coveredTo} offsets`)
+  assert.ok(random.bits < span / 2, `${random.bits} bits copied`)
+
+  const whole = new SettledSet(0)
+  whole.settleRange(1, span)
+  assert.equal(encodeLedger(whole, place, limit).coveredTo, span)
+  assert.equal(encodeLedger(whole, place, { maxCharacters: 64, mayPack: false }).coveredTo, span)
+})
+
 test('base64 is used where it fits, 14 bits a character only where it does not', () => {
   const set = new SettledSet(0)
   set.settle([5, 6, 9])

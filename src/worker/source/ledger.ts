@@ -23,6 +23,10 @@ const MAX_LEDGER_BYTES = MAX_LEDGER_SPAN * 2
 /** Above this size only the likelier of bitmap and run lengths is deflated. */
 const TRY_ALL_BYTES = 16 * 1024
 
+/** Offsets that are tried first: as many times those that fit uncompressed, and at least so many. */
+const FIRST_SPAN_RATIO = 4
+const MIN_FIRST_SPAN = 4_096
+
 export interface LedgerPlace {
   readonly topic: string
   readonly partition: number
@@ -56,17 +60,25 @@ export function encodeLedger(set: SettledSet, place: LedgerPlace, limits: Ledger
   const base64Limit = base64Capacity(limits.maxCharacters - HEAD_CHARACTERS)
   const packedLimit = limits.mayPack ? packedCapacity(limits.maxCharacters - HEAD_CHARACTERS) : 0
   const limit = Math.max(base64Limit, packedLimit)
-  let to = Math.min(end, watermark + MAX_LEDGER_SPAN)
-  for (let round = 0; round < 24 && to > watermark; round++) {
+  // From what can fit up, and not from the whole span down: a long span that does not compress would be packed only to be cut to a fraction.
+  const most = Math.min(end, watermark + MAX_LEDGER_SPAN)
+  let to = Math.min(most, watermark + Math.max(MIN_FIRST_SPAN, limit * 8 * FIRST_SPAN_RATIO))
+  let longest = nothing
+  let isShrinking = false
+  for (let round = 0; round < 48 && to > longest.coveredTo; round++) {
     const body = encodeBody(set, place, to)
     if (body.length <= limit) {
       const isPacked = body.length > base64Limit
-      return { metadata: PREFIX + toText(body, isPacked), coveredTo: to, isPacked }
+      longest = { metadata: PREFIX + toText(body, isPacked), coveredTo: to, isPacked }
+      if (isShrinking || to === most) break
+      to = Math.min(most, watermark + (to - watermark) * 2)
+    } else {
+      isShrinking = true
+      const share = limit < HEAD_BYTES ? 0 : Math.min(0.9, (limit / body.length) * 0.99)
+      to = watermark + Math.floor((to - watermark) * share)
     }
-    const share = limit < HEAD_BYTES ? 0 : Math.min(0.9, (limit / body.length) * 0.99)
-    to = watermark + Math.floor((to - watermark) * share)
   }
-  return nothing
+  return longest
 }
 
 /** Reads a metadata string that was committed together with `watermark`. Never throws. */

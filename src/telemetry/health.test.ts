@@ -16,6 +16,7 @@ const good: HealthFacts = {
     { name: 'clickhouse', isRequired: true, failingForMs: 0 },
     { name: 'otlp', isRequired: false, failingForMs: 600_000 },
   ],
+  stops: [],
 }
 
 test('a worker whose best-effort sink is away stays ready', () => {
@@ -30,6 +31,13 @@ test('a required sink that is away makes the worker not ready, and is no reason 
   assert.equal(verdict.isAlive, true)
   assert.equal(verdict.isReady, false)
   assert.match(verdict.problems.join(), /clickhouse/)
+})
+
+test('a partition that stands still makes the worker not ready, names offset and reason, and is no reason to restart it', () => {
+  const stops = [{ partition: 3, offset: 42, reason: 'schema_unknown' }]
+  const { isAlive, isReady, problems } = judgeHealth({ ...good, stops })
+  assert.deepEqual([isAlive, isReady], [true, false])
+  assert.match(problems.join(), /SIDEREAL_DEAD_LETTER_CAP: partition 3 .*offset 42 \(schema_unknown\)/)
 })
 
 test('a loop that stands still and a fatal error are reasons to restart', () => {
@@ -56,7 +64,9 @@ test('every metric with a closed set of labels is there at zero before anything 
     sinks: ['clickhouse', 'otlp'],
     processMetrics: false,
     figures: () => ({
-      partitions: [{ partition: 3, lagRecords: 7, lagSeconds: 1.5, watermarkAgeSeconds: 2.5 }],
+      partitions: [
+        { partition: 3, lagRecords: 7, lagSeconds: 1.5, watermarkAgeSeconds: 2.5, isStopped: true },
+      ],
       source: { commitsOk: 3, commitsFailed: 0, rebalances: 1, jumps: 0, lostByRetention: 0, blocked: 0 },
       memoryScale: 1,
       openTraces: 4,

@@ -13,6 +13,15 @@ export interface HealthFacts {
   /** Since a fetch last came back from Kafka. */
   readonly fetchAgeMs: number
   readonly sinks: readonly SinkHealth[]
+  /** Partitions that stand still, since too many of their records would become dead letters. */
+  readonly stops: readonly PartitionStop[]
+}
+
+export interface PartitionStop {
+  readonly partition: number
+  /** The record at which it stands, and why that would be a dead letter. */
+  readonly offset: number
+  readonly reason: string
 }
 
 export interface SinkHealth {
@@ -61,6 +70,11 @@ export function judgeHealth(facts: HealthFacts, limits: HealthLimits = HEALTH_LI
     if (sink.isRequired && sink.failingForMs > limits.maxSinkFailureMs) {
       problems.push(`required sink ${sink.name} fails for ${Math.round(sink.failingForMs / 1000)} s`)
     }
+  }
+  for (const { partition, offset, reason } of facts.stops) {
+    problems.push(
+      `SIDEREAL_DEAD_LETTER_CAP: partition ${partition} stands still at offset ${offset} (${reason}): too many of its records cannot be processed`,
+    )
   }
   return { isAlive: deadly.length === 0, isReady: problems.length === 0, problems }
 }

@@ -417,6 +417,13 @@ test('a replayed record has the time of its first arrival in rows, facts and dea
     [ordinary?.fragment.records[0]?.receivedAtMs, replayed?.fragment.records[0]?.receivedAtMs],
     [nowMs, firstMs],
   )
+  assert.deepEqual(replayed?.fragment.records[0]?.firstArrival, {
+    topic: 'in',
+    partition: 4,
+    offset: 77,
+    appendTimeMs: firstMs,
+  })
+  assert.equal(replayed?.fragment.records[0]?.offset, 1, 'what is settled is where it lies now')
   const facts = replayed?.fragment.facts[0]
   assert.deepEqual([facts?.firstReceivedAtMs, facts?.lastReceivedAtMs], [firstMs, firstMs])
   assert.equal(letters[0]?.appendTimeMs, firstMs)

@@ -3,7 +3,7 @@ import { BODY_START, readFrame } from '../../codec/wire.ts'
 import { copyHeaders, type DeadLetterReason, type RecordHeaders } from '../../model/dead-letter.ts'
 import type { PartitionCaps } from '../../model/dead-letter-cap.ts'
 import { SiderealError } from '../../model/errors.ts'
-import { readFirstArrival } from '../../model/first-arrival.ts'
+import { type FirstArrival, readFirstArrival } from '../../model/first-arrival.ts'
 import type { CloseReason } from '../../model/fragment.ts'
 import { asError } from '../../model/retry.ts'
 import type { SourceRecord, Task, TaskHandler } from '../../model/task.ts'
@@ -157,7 +157,8 @@ export class TaskAssembler implements TaskHandler {
     return new TraceRecord(
       this.#task,
       offset,
-      this.#receivedAtMs(record),
+      record.appendTimeMs,
+      this.#firstArrival(record),
       type,
       this.#shared.header,
       storedBytes,
@@ -165,14 +166,14 @@ export class TaskAssembler implements TaskHandler {
     )
   }
 
-  /** When Kafka first took the record: what rows say, and never the clock that closes traces. */
-  #receivedAtMs({ headers, appendTimeMs, offset }: SourceRecord): number {
+  /** Where and when Kafka first took a replayed record: what its rows say, and never the clock that closes traces. */
+  #firstArrival({ headers, appendTimeMs, offset }: SourceRecord): FirstArrival | undefined {
     const first = readFirstArrival(headers, appendTimeMs)
-    if (first === undefined) return appendTimeMs
+    if (first === undefined) return undefined
     const { counters, warnings } = this.#shared
     if (first !== 'invalid') {
       counters.recordsReplayed += 1
-      return first.appendTimeMs
+      return first
     }
     counters.replayHeadersIgnored += 1
     warnings.warn(
@@ -180,7 +181,7 @@ export class TaskAssembler implements TaskHandler {
       { topic: this.#task.topic, partition: this.#task.partition, offset },
       'the replay headers of a record are not valid or say a later time than the broker: it counts as a new record',
     )
-    return appendTimeMs
+    return undefined
   }
 
   #reject(record: SourceRecord, fault: Fault): 'taken' | 'blocked' {

@@ -10,12 +10,8 @@ import type { SchemaSource } from './assemble/schema-gate.ts'
 import type { ClosingRules } from './assemble/trace-table.ts'
 import { DeadLetterCaps } from './deliver/dead-letter-caps.ts'
 import { type DeadLetterProducer, DeadLetters } from './deliver/dead-letters.ts'
-import {
-  DELIVERER_LIMITS,
-  Deliverer,
-  type DeliveryGate,
-  type FragmentProcessor,
-} from './deliver/deliverer.ts'
+import { Deliverer, type DeliveryGate, type FragmentProcessor } from './deliver/deliverer.ts'
+import { DELIVERER_LIMITS } from './deliver/deliverer-limits.ts'
 import { MemoryGuard, memoryShares } from './memory.ts'
 
 export interface PipelineOptions {

@@ -11,7 +11,8 @@ import type { Task } from '../../model/task.ts'
 import { WorkerCounters } from '../../telemetry/counters.ts'
 import { silentLogger } from '../../telemetry/logger.ts'
 import { DeadLetterCaps } from './dead-letter-caps.ts'
-import { DELIVERER_LIMITS, Deliverer, type DelivererOptions, type FragmentProcessor } from './deliverer.ts'
+import { Deliverer, type DelivererOptions, type FragmentProcessor } from './deliverer.ts'
+import { DELIVERER_LIMITS } from './deliverer-limits.ts'
 import type { Delivery } from './delivery.ts'
 
 class FakeTask implements Task {
@@ -364,6 +365,22 @@ test('when a sink refuses too many records of a partition, that partition stops 
   assert.equal(caps.stops.length, 0)
   assert.equal(setup.deliverer.undeliveredBytes, 0)
   assert.equal(setup.released.length, 22)
+})
+
+test('a fragment that is tried again while dead letters of its first batch are still on their way is finished once', async () => {
+  const { sink, clock, setup, tasks } = setUpRefusing()
+  const [bad] = tasks
+  for (let offset = 0; offset < 5; offset++) setup.add(bad, [offset])
+  await clock.advance(1_000)
+  assert.equal(setup.letters.length, 3)
+  sink.isRefusing = false
+  await clock.advance(61_000)
+  assert.deepEqual(bad.settled.flat(), [3, 4])
+  assert.equal(setup.deliverer.undeliveredBytes, 300, 'those whose letters are not stored yet')
+  for (const letter of setup.letters) letter.onStored()
+  await settlePromises()
+  assert.equal(setup.deliverer.undeliveredBytes, 0)
+  assert.deepEqual(setup.released.toSorted(), [0, 1, 2, 3, 4])
 })
 
 for (const [end, how] of [

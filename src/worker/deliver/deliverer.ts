@@ -7,8 +7,9 @@ import type { WorkerCounters } from '../../telemetry/counters.ts'
 import type { SinkHealth } from '../../telemetry/health.ts'
 import { type Logger, RepeatedWarnings } from '../../telemetry/logger.ts'
 import type { DeliveryMetrics } from '../../telemetry/metrics.ts'
-import { type BestEffortLimits, BestEffortSink } from './best-effort-sink.ts'
+import { BestEffortSink } from './best-effort-sink.ts'
 import type { DeadLetterCaps } from './dead-letter-caps.ts'
+import { DELIVERER_LIMITS, type DelivererLimits } from './deliverer-limits.ts'
 import { type Delivery, SharedDelivery } from './delivery.ts'
 import { HeldFragments, type Part } from './held-fragments.ts'
 import { storeRefused } from './refused-records.ts'
@@ -28,34 +29,6 @@ export interface DeliveryGate {
   resume(reason: 'undelivered'): void
 }
 
-export interface DelivererLimits {
-  /** Rows of one batch. Default 50,000. */
-  readonly batchRows: number
-  /** Bytes of one batch. Default 32 MiB. */
-  readonly batchBytes: number
-  /** How long a fragment waits for others. Default 1 s. */
-  readonly lingerMs: number
-  /** Default 2. */
-  readonly maxBatchesInFlight: number
-  /** What may be held that is not settled; over it, reading pauses. Default 96 MiB. */
-  readonly maxUndeliveredBytes: number
-  readonly bestEffort: BestEffortLimits
-}
-
-export const DELIVERER_LIMITS: DelivererLimits = {
-  batchRows: 50_000,
-  batchBytes: 32 * 1024 * 1024,
-  lingerMs: 1_000,
-  maxBatchesInFlight: 2,
-  maxUndeliveredBytes: 96 * 1024 * 1024,
-  bestEffort: {
-    maxQueueBytes: 32 * 1024 * 1024,
-    batchRows: 50_000,
-    batchBytes: 32 * 1024 * 1024,
-    maxAttempts: 6,
-  },
-}
-
 export interface DelivererOptions {
   readonly required: readonly Sink[]
   readonly bestEffort: readonly Sink[]
@@ -71,6 +44,8 @@ export interface DelivererOptions {
   readonly limits?: DelivererLimits
   readonly backoff?: Backoff
 }
+
+const NONE: ReadonlySet<SharedDelivery> = new Set()
 
 /**
  * Brings closed fragments to the sinks. Batches are shared by all tasks, and at most two are on their way. A batch is processed,
@@ -233,29 +208,29 @@ export class Deliverer {
     const alive = batch.filter(({ delivery }) => delivery.task.isAlive)
     this.#options.counters.fragmentsDropped += batch.length - alive.length
     const processed = await this.#process(alive)
+    let held: ReadonlySet<SharedDelivery> = NONE
     if (processed !== null) {
       const parts = processed.flatMap((fragment, index): Part[] => {
         const shared = alive[index]
         return shared === undefined ? [] : [{ fragment, shared }]
       })
       for (const queue of this.#bestEffort) queue.offer(parts)
-      await this.#write(parts)
+      held = await this.#write(parts)
     }
-    for (const shared of batch) if (!this.#held.has(shared)) this.#finish(shared)
-    if (this.#isDraining) this.#giveUpHeld()
+    this.#finishAll(batch, held)
   }
 
-  /** Writes fragments to the required sinks and settles them, but for those that are held. */
-  async #write(parts: readonly Part[]): Promise<void> {
+  /** Writes fragments to the required sinks and settles them, but for those that it gives back: they are held. */
+  async #write(parts: readonly Part[]): Promise<ReadonlySet<SharedDelivery>> {
     const { counters, deadLetters } = this.#options
     const signal = this.#closing.signal
     const wanted = (): Fragment[] =>
       parts.filter(({ shared }) => shared.delivery.task.isAlive).map(({ fragment }) => fragment)
     const results = await Promise.all(this.#required.map((sink) => sink.write(wanted, signal)))
-    if (results.includes(null) || signal.aborted) return
+    if (results.includes(null) || signal.aborted) return NONE
     const refused = results.flatMap((result) => result ?? [])
-    this.#held.judge(parts, refused)
-    const done = parts.filter(({ shared }) => !this.#held.has(shared)).map(({ shared }) => shared)
+    const held = this.#held.judge(parts, refused)
+    const done = parts.map(({ shared }) => shared).filter((shared) => !held.has(shared))
     if (refused.length > 0) {
       await storeRefused(
         done.map(({ delivery }) => delivery),
@@ -266,16 +241,24 @@ export class Deliverer {
     }
     if (!signal.aborted) for (const shared of done) this.#settle(shared)
     counters.batches += 1
+    return held
   }
 
   /** Fragments that were held: best-effort sinks have them, and their payloads are stored. */
   #writeAgain(parts: readonly Part[]): void {
-    const running = this.#write(parts).then(() => {
+    const running = this.#write(parts).then((held) => {
       this.#running.delete(running)
-      for (const { shared } of parts) if (!this.#held.has(shared)) this.#finish(shared)
-      if (this.#isDraining) this.#giveUpHeld()
+      this.#finishAll(
+        parts.map(({ shared }) => shared),
+        held,
+      )
     })
     this.#running.add(running)
+  }
+
+  #finishAll(all: readonly SharedDelivery[], held: ReadonlySet<SharedDelivery>): void {
+    for (const shared of all) if (!held.has(shared)) this.#finish(shared)
+    if (this.#isDraining) this.#giveUpHeld()
   }
 
   #giveUpHeld(): void {

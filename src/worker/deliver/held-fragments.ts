@@ -23,7 +23,6 @@ export class HeldFragments {
   readonly #byTask = new Map<Task, Part[]>()
   /** The fragment at which each partition stopped. */
   readonly #probes = new Map<Task, Part>()
-  readonly #held = new Set<SharedDelivery>()
 
   /** @param retry writes fragments once more; they are no longer held then */
   constructor(caps: DeadLetterCaps, retry: (parts: readonly Part[]) => void) {
@@ -31,12 +30,12 @@ export class HeldFragments {
     this.#retry = retry
   }
 
-  has(shared: SharedDelivery): boolean {
-    return this.#held.has(shared)
-  }
-
-  /** Counts what the required sinks have answered, and keeps the fragments whose refused records may not become dead letters. */
-  judge(parts: readonly Part[], refused: readonly RefusedRecord[]): void {
+  /**
+   * Counts what the required sinks have answered, and keeps the fragments whose refused records may not become dead letters.
+   * Gives those that it keeps; they may be on their way again before the caller looks a second time.
+   */
+  judge(parts: readonly Part[], refused: readonly RefusedRecord[]): ReadonlySet<SharedDelivery> {
+    const held = new Set<SharedDelivery>()
     const reasons = new Map(refused.map(({ record, reason }) => [placeOf(record), reason]))
     for (const part of parts) {
       const { task } = part.shared.delivery
@@ -49,8 +48,12 @@ export class HeldFragments {
         if (this.#probes.get(task) !== part) continue
         this.#probes.delete(task)
         caps.refused.release()
-      } else if (!this.#admit(part, reasons)) this.#hold(task, part)
+      } else if (!this.#admit(part, reasons)) {
+        this.#hold(task, part)
+        held.add(part.shared)
+      }
     }
+    return held
   }
 
   /** Gives back everything that is held: it is not settled, and whoever owns the partition next does it again. */
@@ -58,7 +61,6 @@ export class HeldFragments {
     const parts = [...this.#byTask.values()].flat()
     this.#byTask.clear()
     this.#probes.clear()
-    this.#held.clear()
     return parts
   }
 
@@ -92,7 +94,6 @@ export class HeldFragments {
     const parts = this.#byTask.get(task)
     if (parts === undefined) this.#byTask.set(task, [part])
     else parts.push(part)
-    this.#held.add(part.shared)
   }
 
   #probe(task: Task): void {
@@ -103,7 +104,6 @@ export class HeldFragments {
       task,
       parts.filter((part) => part !== probe),
     )
-    this.#held.delete(probe.shared)
     this.#retry([probe])
   }
 
@@ -111,7 +111,6 @@ export class HeldFragments {
     const parts = this.#byTask.get(task) ?? []
     this.#byTask.delete(task)
     this.#probes.delete(task)
-    for (const { shared } of parts) this.#held.delete(shared)
     if (parts.length > 0) this.#retry(parts)
   }
 }

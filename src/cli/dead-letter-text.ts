@@ -93,7 +93,8 @@ export function replaySummary(
 ): string {
   const { records, bytes, otherTopic, omitted, expired } = counts
   const reasons = [...counts.reasons].map(([reason, count]) => `${reason} ${count}`).join(', ')
-  const size = `${(bytes / 1024 / 1024).toFixed(1)} MiB`
+  const size =
+    bytes < 1024 * 1024 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1024 / 1024).toFixed(1)} MiB`
   const lines: string[] = []
   if (omitted > 0)
     lines.push(`${omitted} records are left alone: their values are not in the dead-letter topic`)

@@ -200,7 +200,7 @@ async function replay(config: Config, letters: LetterScanner, flags: ReplayFlags
     await letters.scan(
       filterOf(flags),
       async (letter) => (stop.signal.aborted ? 'stop' : await run.add(letter)),
-      () => (isDryRun ? '' : `· ${sent} sent`),
+      () => `· ${run.counts.records} to send, ${sent} sent`,
     )
     await run.finish()
   } catch (error) {

@@ -54,7 +54,7 @@ test('more than the share of the last 1,000 records stops the partition, however
   for (let letter = 0; letter < 1_000; letter++) assert.ok(offer(letter * 5), 'one in five, for ever')
   // From here on one in four: 201 of 1,000 are reached after 50 records or so of the window have turned over.
   let position = 1_000 * 5
-  while (offer(position)) position += 4
+  while (position < 20_000 && offer(position)) position += 4
   assert.ok(position > 5_000 && position < 6_000, `it stopped at ${position}`)
 })
 
@@ -111,6 +111,15 @@ test('when the record goes through the partition goes on, counting begins anew, 
   assert.deepEqual(probes, [], 'no attempt is left behind')
   assert.ok(offer(3) && offer(4))
   assert.equal(offer(5), false)
+})
+
+test('a ratio that was reached counts from nothing when the partition goes on', () => {
+  const { opened, offer } = setUp({ maxConsecutive: 0, maxRatio: 0.1 })
+  for (let position = 0; position < 100; position++) assert.ok(offer(position))
+  assert.equal(offer(100), false)
+  opened.reading.release()
+  for (let position = 101; position < 201; position++) assert.ok(offer(position))
+  assert.equal(offer(201), false)
 })
 
 test('a lost partition leaves no timer behind, and whoever waited is called', async () => {

@@ -181,8 +181,7 @@ class StepCap implements DeadLetterCap {
     this.#timer = null
     this.#stop = null
     this.#attempts = 0
-    this.#run = 0
-    this.#lastPosition = Number.NEGATIVE_INFINITY
+    // The run has ended by itself: the record at this position was good.
     this.#window.fill(Number.NEGATIVE_INFINITY)
     for (const callback of this.#waiting.splice(0)) callback()
   }

@@ -367,6 +367,20 @@ test('when a sink refuses too many records of a partition, that partition stops 
   assert.equal(setup.released.length, 22)
 })
 
+test('good records in between end a run of refused ones, also when no batch of theirs has a refused one', async () => {
+  const { sink, clock, caps, setup, tasks } = setUpRefusing()
+  const [bad] = tasks
+  for (let round = 0; round < 12; round++) {
+    sink.isRefusing = round % 3 !== 2
+    setup.add(bad, [round])
+    await clock.advance(1_000)
+    for (const letter of setup.letters) letter.onStored()
+    await settlePromises()
+  }
+  assert.equal(setup.letters.length, 8)
+  assert.equal(caps.stops.length, 0)
+})
+
 test('a fragment that is tried again while dead letters of its first batch are still on their way is finished once', async () => {
   const { sink, clock, setup, tasks } = setUpRefusing()
   const [bad] = tasks

@@ -4,7 +4,7 @@ import type { KafkaMessage } from 'kafkajs'
 import { LetterList } from '../audit/dead-letter-list.ts'
 import { readStoredLetter, type StoredLetter } from '../audit/stored-letter.ts'
 import { DEAD_LETTER_HEADERS as NAMES } from '../model/dead-letter.ts'
-import { hexLines, letterDetails, letterTable, printable } from './dead-letter-text.ts'
+import { hexLines, letterDetails, letterJson, letterTable, printable } from './dead-letter-text.ts'
 
 function letter(
   offset: number,
@@ -77,4 +77,13 @@ test('a value that was left out is told from a tombstone, and from a record that
     /value: none/,
   )
   assert.match(letterDetails(letter(1, {}, size), 10), /value: 5 bytes/)
+})
+
+test('the JSON of a letter holds key, value and headers of the record byte for byte', () => {
+  const bytes = Buffer.from([0, 0xff, 0x80, 10])
+  const parsed = JSON.parse(letterJson(letter(7, { key: bytes, value: bytes }, { own: 'yes' })))
+  assert.deepEqual(Buffer.from(parsed.keyBase64, 'base64'), bytes)
+  assert.deepEqual(Buffer.from(parsed.valueBase64, 'base64'), bytes)
+  assert.deepEqual(parsed.headersBase64, [{ name: 'own', value: Buffer.from('yes').toString('base64') }])
+  assert.deepEqual([parsed.topic, parsed.partition, parsed.offset, parsed.reason], ['in', 0, 7, 'refused'])
 })

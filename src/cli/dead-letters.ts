@@ -172,7 +172,8 @@ async function show(letters: LetterScanner, place: Required<Place>, flags: ShowF
           : `The value of this record (${letter.omitted.bytes} bytes) was over the limit of the dead-letter topic and is not in it. Read it from ${topic}, partition ${partition}, offset ${offset}, while retention keeps it.`,
       )
     }
-    await writeFile(flags.output, letter.value)
+    // What services sent, unredacted: for nobody but who asked.
+    await writeFile(flags.output, letter.value, { mode: 0o600 })
   }
   console.log(flags.json === true ? letterJson(letter) : letterDetails(letter, flags.bytes))
 }

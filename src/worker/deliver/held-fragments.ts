@@ -72,6 +72,7 @@ export class HeldFragments {
     const wasStopped = refused.isStopped
     if (wasStopped && this.#probes.get(task) !== part) return false
     const first = caps.answeredRecords
+    // All or none: of a fragment that is held no letter is written, though those of its records that were admitted have been counted.
     for (const [index, record] of part.fragment.records.entries()) {
       const reason = reasons.get(placeOf(record))
       if (reason === undefined) continue

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { configGroups } from '../src/config/config.ts'
+import { DEAD_LETTER_REASONS } from '../src/model/dead-letter.ts'
 import { ERROR_CODES } from '../src/model/errors.ts'
 import { configurationPage, dependencyPageFaults, envExample, errorPageFaults } from './docs-pages.ts'
 
@@ -14,7 +15,9 @@ test('every key of the schema stands in the page and in the example', () => {
 })
 
 test('a missing code, a code without its next step and an unknown heading are faults', () => {
-  const whole = ERROR_CODES.map((code) => `## ${code}\n\nWhat.\n\nNext step: do.\n`).join('\n')
+  const reasons = DEAD_LETTER_REASONS.map((reason) => `| \`${reason}\` | why |\n`).join('')
+  const codes = ERROR_CODES.map((code) => `## ${code}\n\nWhat.\n\nNext step: do.\n`).join('\n')
+  const whole = `${codes}\n## Reasons of dead letters\n\n${reasons}`
   assert.deepEqual(errorPageFaults(whole), [])
   assert.deepEqual(errorPageFaults(whole.replace('## SIDEREAL_SID_INVALID', '')), [
     'SIDEREAL_SID_INVALID has no heading',
@@ -22,6 +25,10 @@ test('a missing code, a code without its next step and an unknown heading are fa
   assert.equal(errorPageFaults(whole.replace('Next step: do.', '')).length, 1)
   assert.deepEqual(errorPageFaults(`${whole}\n## SIDEREAL_NEW\n\nNext step: x\n`), [
     'SIDEREAL_NEW is no error code',
+  ])
+  assert.deepEqual(errorPageFaults(whole.replace('| `refused` |', '| `denied` |')), [
+    'refused is not among the reasons of dead letters',
+    'denied is no reason of dead letters',
   ])
 })
 

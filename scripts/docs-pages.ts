@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { CONFIG_FILE_KEY, type ConfigKey, configGroups } from '../src/config/config.ts'
+import { DEAD_LETTER_REASONS } from '../src/model/dead-letter.ts'
 import { ERROR_CODES } from '../src/model/errors.ts'
 
 const INTRODUCTION = `# Configuration
@@ -47,7 +48,12 @@ export function envExample(): string {
   return `${lines.join('\n')}\n`
 }
 
-/** What is wrong with docs/errors.md: each code has a heading, below it a text and a line that begins with "Next step:"; no other code has. */
+const REASONS_HEADING = 'Reasons of dead letters'
+
+/**
+ * What is wrong with docs/errors.md: each code has a heading, below it a text and a line that begins with "Next step:"; no other code has.
+ * The table of reasons of dead letters names each of them, and no other.
+ */
 export function errorPageFaults(page: string): string[] {
   const sections = new Map<string, string>()
   for (const section of page.split(/^## /m).slice(1)) {
@@ -60,7 +66,18 @@ export function errorPageFaults(page: string): string[] {
     if (text === undefined) faults.push(`${code} has no heading`)
     else if (!/^Next step: \S/m.test(text)) faults.push(`${code} has no line that begins with "Next step:"`)
   }
+  const listed = [...(sections.get(REASONS_HEADING) ?? '').matchAll(/^\| `([a-z_]+)` \|/gm)].map(
+    ([, reason]) => reason,
+  )
+  for (const reason of DEAD_LETTER_REASONS) {
+    if (!listed.includes(reason)) faults.push(`${reason} is not among the reasons of dead letters`)
+  }
+  for (const reason of listed) {
+    if (!DEAD_LETTER_REASONS.some((one) => one === reason))
+      faults.push(`${reason} is no reason of dead letters`)
+  }
   for (const heading of sections.keys()) {
+    if (heading === REASONS_HEADING) continue
     if (!ERROR_CODES.some((code) => code === heading)) faults.push(`${heading} is no error code`)
   }
   return faults

@@ -120,7 +120,11 @@ describe('bad records among good ones', () => {
         const isOfKey = ['null_key', 'key_mismatch'].includes(reason)
         const stage = letter.header(DEAD_LETTER_HEADERS.stage)
         assert.match(stage, isOfKey ? /^(KEY|VALUE)_CONVERTER$/ : /^VALUE_CONVERTER$/, what)
-        assert.notEqual(letter.header(DEAD_LETTER_HEADERS.exceptionMessage), 'undefined', what)
+        const ofConnect = Object.values(DEAD_LETTER_HEADERS).filter((name) =>
+          name.startsWith('__connect.errors.'),
+        )
+        assert.equal(ofConnect.length, 10)
+        for (const name of ofConnect) assert.notEqual(letter.header(name), 'undefined', `${what}: ${name}`)
         assert.equal(letter.message.key === null ? null : String(letter.message.key), key, what)
         assert.deepEqual(letter.message.value, value, what)
       }

@@ -1,7 +1,5 @@
-import { randomBytes } from 'node:crypto'
-import type { Admin, IHeaders, Kafka, KafkaMessage } from 'kafkajs'
-import { DEAD_LETTER_HEADERS } from '../model/dead-letter.ts'
-import { SiderealError } from '../model/errors.ts'
+import type { Admin, Kafka } from 'kafkajs'
+import { scanDeadLetters } from './dead-letter-scan.ts'
 import type { Origin } from './expected.ts'
 
 /** One record of the input topic that lies among the dead letters. */
@@ -47,66 +45,12 @@ export interface DeadLetterReaderOptions {
 
 /** Reads the dead letters that are there now. */
 export async function readDeadLetters(options: DeadLetterReaderOptions): Promise<DeadLetterNotes> {
-  const { kafka, admin, deadLetterTopic, sinceMs } = options
   const notes = new DeadLetterNotes()
-  if (!(await admin.listTopics()).includes(deadLetterTopic)) return notes
-  const ends = await admin.fetchTopicOffsets(deadLetterTopic)
-  const starts = await admin.fetchTopicOffsetsByTimestamp(deadLetterTopic, sinceMs)
-  const wanted = new Map<number, { start: number; end: number }>()
-  for (const { partition, high } of ends) {
-    const start = Number(starts.find((entry) => entry.partition === partition)?.offset ?? 0)
-    if (start < Number(high)) wanted.set(partition, { start, end: Number(high) })
-  }
-  if (wanted.size === 0) return notes
-  const groupId = `sidereal-verify-${randomBytes(6).toString('hex')}`
-  const consumer = kafka.consumer({ groupId, sessionTimeout: 10_000 })
-  await consumer.connect()
-  let timer: NodeJS.Timeout | undefined
-  try {
-    await consumer.subscribe({ topic: deadLetterTopic, fromBeginning: true })
-    await new Promise<void>((resolve, reject) => {
-      timer = setTimeout(() => {
-        const seconds = options.timeoutMs / 1000
-        reject(
-          new SiderealError(
-            'SIDEREAL_VERIFY_TIMEOUT',
-            `The dead letters of ${deadLetterTopic} could not be read within ${seconds} s. Check the brokers.`,
-          ),
-        )
-      }, options.timeoutMs)
-      const eachMessage = async ({ partition, message }: { partition: number; message: KafkaMessage }) => {
-        const range = wanted.get(partition)
-        if (range === undefined) return
-        if (Number(message.offset) < range.end) noteMessage(notes, message, options.topic)
-        if (Number(message.offset) + 1 >= range.end) wanted.delete(partition)
-        if (wanted.size === 0) resolve()
-      }
-      consumer.run({ autoCommit: false, eachMessage }).catch(reject)
-      for (const [partition, { start }] of wanted)
-        consumer.seek({ topic: deadLetterTopic, partition, offset: String(start) })
-    })
-  } finally {
-    clearTimeout(timer)
-    await consumer.disconnect()
-    await admin.deleteGroups([groupId])
-  }
-  return notes
-}
-
-function noteMessage(notes: DeadLetterNotes, message: KafkaMessage, topic: string): void {
-  const header = (name: string) => headerText(message.headers ?? {}, name)
-  if (header(DEAD_LETTER_HEADERS.topic) !== topic) return
-  notes.add({
-    partition: Number(header(DEAD_LETTER_HEADERS.partition)),
-    offset: Number(header(DEAD_LETTER_HEADERS.offset)),
-    sid: message.key?.toString('utf8') ?? '',
-    stage: header(DEAD_LETTER_HEADERS.stage),
-    reason: header(DEAD_LETTER_HEADERS.reason),
+  await scanDeadLetters(options, (letter) => {
+    if (letter.topic !== options.topic) return 'next'
+    const { partition, offset, stage, reason, key } = letter
+    notes.add({ partition, offset, sid: key?.toString('utf8') ?? '', stage, reason })
+    return 'next'
   })
-}
-
-function headerText(headers: IHeaders, name: string): string {
-  const value = headers[name]
-  const first = Array.isArray(value) ? value[0] : value
-  return first === undefined ? '' : first.toString()
+  return notes
 }

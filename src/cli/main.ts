@@ -38,6 +38,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'show a trace as a tree, with what is missing',
     load: async () => (await import('./trace.ts')).registerTraceCommand,
   },
+  'dead-letters': {
+    summary: 'list records that could not be processed, look at one, send them through again',
+    load: async () => (await import('./dead-letters.ts')).registerDeadLettersCommand,
+  },
   payload: {
     summary: 'read a value that was moved to object storage',
     load: async () => (await import('./payload.ts')).registerPayloadCommand,

@@ -7,6 +7,7 @@ import {
   parseHttpUrl,
   parseInteger,
   parseObjectStoreUrl,
+  parseRatio,
   parseSinks,
   parseSize,
 } from './values.ts'
@@ -188,6 +189,18 @@ export const configSchema = z.object({
     maxAgeMs: key('MAX_AGE_MS', '900000', duration, 'Age at which a trace is closed whatever it misses.'),
     spanLimit: key('SPAN_LIMIT', '10000', positive, 'Spans and nodes at which a trace is closed.'),
     bytesLimit: key('BYTES_LIMIT', '32MB', size, 'Bytes of records at which a trace is closed.'),
+    deadLetterMaxConsecutive: key(
+      'DEAD_LETTER_MAX_CONSECUTIVE',
+      '100',
+      between(0, 1_000_000),
+      'Records of a partition that may become dead letters one after the other; at the next one the partition stands still. 0 = no limit.',
+    ),
+    deadLetterMaxRatio: key(
+      'DEAD_LETTER_MAX_RATIO',
+      '0.2',
+      parseRatio,
+      'Share of the last 1,000 records of a partition that may become dead letters, from 0.001 to 1; at the next one the partition stands still. 0 = no limit.',
+    ),
     sessionTimeoutMs: key(
       'SESSION_TIMEOUT_MS',
       '30000',

@@ -8,6 +8,7 @@ import {
   parseHeaders,
   parseInteger,
   parseObjectStoreUrl,
+  parseRatio,
   parseSinks,
   parseSize,
 } from './values.ts'
@@ -20,6 +21,15 @@ describe('values', () => {
     assert.equal(parseSize('0.5GB'), 512 * 1024 * 1024)
     for (const wrong of ['', 'MB', '5XB', '-5', '1e3', '99999999999GB'])
       assert.throws(() => parseSize(wrong), wrong)
+  })
+
+  test('a ratio is off at 0, and else a thousandth to 1', () => {
+    assert.equal(parseRatio('0'), 0)
+    assert.equal(parseRatio(' 0.2 '), 0.2)
+    assert.equal(parseRatio('0.001'), 0.001)
+    assert.equal(parseRatio('1'), 1)
+    for (const wrong of ['', '0.0005', '1.1', '-0.1', '20%', '.5', '1e-2', 'NaN'])
+      assert.throws(() => parseRatio(wrong), /from 0.001 to 1/, wrong)
   })
 
   test('durations are milliseconds unless they say otherwise', () => {

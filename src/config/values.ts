@@ -34,6 +34,13 @@ export function parseInteger(text: string): number {
   return value
 }
 
+/** `0.2`: a share of a thousand at least; `0` = off. */
+export function parseRatio(text: string): number {
+  const value = /^\d(?:\.\d+)?$/.test(text.trim()) ? Number(text) : Number.NaN
+  if (value === 0 || (value >= 0.001 && value <= 1)) return value
+  throw new Error(`"${text}" is not a share; write a number from 0.001 to 1, such as 0.2, or 0`)
+}
+
 export function parseBoolean(text: string): boolean {
   switch (text.trim().toLowerCase()) {
     case 'true':

@@ -12,8 +12,9 @@ export const DEAD_LETTER_REASONS = [
 export type DeadLetterReason = (typeof DEAD_LETTER_REASONS)[number]
 
 /**
- * Headers that a dead letter carries beside the record's own. The `__connect.errors.*` names are those of Kafka Connect's
- * reporter, so that existing tools read them. All values are UTF-8 text; values of the record never appear in them.
+ * Headers that a dead letter carries beside the record's own, each once, after whatever the record itself has under that name. The
+ * `__connect.errors.*` names are those of Kafka Connect's reporter, so that existing tools read them; like those, a reader takes the last
+ * value of a name. All values are UTF-8 text; values of the record never appear in them.
  */
 export const DEAD_LETTER_HEADERS = {
   topic: '__connect.errors.topic',
@@ -28,32 +29,58 @@ export const DEAD_LETTER_HEADERS = {
   exceptionStacktrace: '__connect.errors.exception.stacktrace',
   /** One of {@link DEAD_LETTER_REASONS}. */
   reason: 'sidereal.reason',
-  /** Schema id of the frame, where it could be read. */
+  /** Schema id of the frame; empty where it could not be read. */
   schemaId: 'sidereal.schema-id',
   /** Unix milliseconds at which this failed first in this process. */
   firstFailureMs: 'sidereal.first-failure-ts',
-  /** Append time of the record in the input topic, Unix milliseconds. */
+  /** When Kafka first took the record, Unix milliseconds: its append time in the input topic, or what its replay headers say. */
   appendTimeMs: 'sidereal.append-time',
   /** Only when the dead-letter topic does not take a value of that size: bytes and sha256 of the value that was left out. */
   omittedValueBytes: 'sidereal.omitted-value-bytes',
   omittedValueSha256: 'sidereal.omitted-value-sha256',
 } as const
 
-/** As kafkajs gives them: a header may repeat. */
+/** As kafkajs gives them: a header may repeat, and may have no value. */
 export type RecordHeaders = Readonly<
-  Record<string, Buffer | string | readonly (Buffer | string)[] | undefined>
+  Record<string, Buffer | string | null | readonly (Buffer | string | null)[] | undefined>
 >
 
-/** Copies headers out of the fetch response that they are views into. */
-export function copyHeaders(headers: RecordHeaders): Record<string, Buffer | string | (Buffer | string)[]> {
-  const copies: Record<string, Buffer | string | (Buffer | string)[]> = {}
-  const copy = (value: Buffer | string): Buffer | string =>
-    typeof value === 'string' ? value : Buffer.from(value)
+/** Headers that kafkajs can send. */
+export type OutgoingHeaders = Record<string, Buffer | string | (Buffer | string)[]>
+
+const NO_VALUE = Buffer.alloc(0)
+
+/**
+ * Copies headers out of the fetch response that they are views into. A header without a value becomes one with an empty value, since
+ * kafkajs reads such headers but cannot send them.
+ */
+export function copyHeaders(headers: RecordHeaders): OutgoingHeaders {
+  // Without a prototype: a header may have any name, `__proto__` too.
+  const copies: OutgoingHeaders = Object.create(null)
+  const copy = (value: Buffer | string | null): Buffer | string =>
+    value === null ? NO_VALUE : typeof value === 'string' ? value : Buffer.from(value)
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined) continue
-    copies[name] = typeof value === 'string' || Buffer.isBuffer(value) ? copy(value) : value.map(copy)
+    copies[name] = isList(value) ? value.map(copy) : copy(value)
   }
   return copies
+}
+
+/** Adds a header after those of the same name. */
+export function appendHeader(headers: OutgoingHeaders, name: string, value: string): void {
+  const present = headers[name]
+  headers[name] = present === undefined ? value : isList(present) ? [...present, value] : [present, value]
+}
+
+/** The last value of a header as text; `undefined` = there is none, or it has no value. */
+export function lastHeader(headers: RecordHeaders, name: string): string | undefined {
+  const value = headers[name]
+  const last = isList(value) ? value.at(-1) : value
+  return last === undefined || last === null ? undefined : last.toString('utf8')
+}
+
+function isList<T>(value: T | readonly T[]): value is readonly T[] {
+  return Array.isArray(value)
 }
 
 /** What an object and a name cost for each header value, beside its bytes. */
@@ -65,8 +92,8 @@ export function headerBytes(headers: RecordHeaders): number {
   for (const name in headers) {
     const value = headers[name]
     if (value === undefined) continue
-    for (const one of typeof value === 'string' || Buffer.isBuffer(value) ? [value] : value) {
-      bytes += HEADER_OVERHEAD_BYTES + name.length + one.length
+    for (const one of isList(value) ? value : [value]) {
+      bytes += HEADER_OVERHEAD_BYTES + name.length + (one?.length ?? 0)
     }
   }
   return bytes
@@ -77,6 +104,7 @@ export interface DeadLetter {
   readonly topic: string
   readonly partition: number
   readonly offset: number
+  /** When Kafka first took it: of a replayed record, its first arrival. */
   readonly appendTimeMs: number
   /** Views are fine: the queue copies. */
   readonly key: Buffer | null

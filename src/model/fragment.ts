@@ -1,3 +1,4 @@
+import type { FirstArrival } from './first-arrival.ts'
 import type { NodeTraceLog } from './node-trace-log.ts'
 import type { SpanBatch } from './span.ts'
 
@@ -24,8 +25,10 @@ export interface FragmentRecord {
   readonly partition: number
   /** Kafka offset; safe below 2^53. */
   readonly offset: number
-  /** Append time (`LogAppendTime`) in Unix milliseconds: `received_at` in rows. */
+  /** Append time (`LogAppendTime`) in Unix milliseconds, of a replayed record that of its first arrival: `received_at` in rows. */
   readonly receivedAtMs: number
+  /** Of a replayed record: where it lay at first, which is what its rows say. */
+  readonly firstArrival?: FirstArrival | undefined
   /** Bytes of the Avro value. */
   readonly byteLength: number
   /** Spans of a batch, or nodes of a log. */

@@ -1,3 +1,5 @@
+import type { RecordHeaders } from './dead-letter.ts'
+
 /**
  * The contract between the source, which owns partitions, offsets and commits, and assembly, which owns open traces.
  * Everything here is synchronous: the source's loop calls, nothing awaits.
@@ -10,7 +12,7 @@ export interface SourceRecord {
   readonly appendTimeMs: number
   readonly key: Buffer | null
   readonly value: Buffer | null
-  readonly headers: Readonly<Record<string, Buffer | string | readonly (Buffer | string)[] | undefined>>
+  readonly headers: RecordHeaders
 }
 
 /** One assigned partition of the input topic, as assembly sees it. */

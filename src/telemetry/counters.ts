@@ -12,6 +12,10 @@ export class WorkerCounters {
   recordsSkipped = 0
   /** Records whose own append time is behind the stream time of their task. */
   recordsOutOfOrder = 0
+  /** Records with valid headers of an earlier arrival. */
+  recordsReplayed = 0
+  /** Records whose headers of an earlier arrival were not believed. */
+  replayHeadersIgnored = 0
   spansConsumed = 0
   logsConsumed = 0
   fragmentsClosed: Record<CloseReason, number> = zeros(CLOSE_REASONS)

@@ -7,6 +7,8 @@ export interface PartitionFigures {
   readonly lagSeconds: number
   /** Age of the oldest record that is not settled; 0 = everything is. */
   readonly watermarkAgeSeconds: number
+  /** It stands still, since too many of its records would become dead letters. */
+  readonly isStopped: boolean
 }
 
 /** Totals that the source counts itself. */

@@ -17,6 +17,7 @@ const good: HealthFacts = {
     { name: 'otlp', isRequired: false, failingForMs: 600_000 },
   ],
   servers: [{ name: 'schema registry', failingForMs: 0 }],
+  stops: [],
 }
 
 test('a worker whose best-effort sink is away stays ready', () => {
@@ -43,6 +44,13 @@ test('a registry or an object store that work waits for makes the worker not rea
   assert.deepEqual(verdict.problems, ['work waits for the object store s3://b, which fails for 31 s'])
 })
 
+test('a partition that stands still makes the worker not ready, names offset and reason, and is no reason to restart it', () => {
+  const stops = [{ partition: 3, offset: 42, reason: 'schema_unknown' }]
+  const { isAlive, isReady, problems } = judgeHealth({ ...good, stops })
+  assert.deepEqual([isAlive, isReady], [true, false])
+  assert.match(problems.join(), /SIDEREAL_DEAD_LETTER_CAP: partition 3 .*offset 42 \(schema_unknown\)/)
+})
+
 test('a loop that stands still and a fatal error are reasons to restart', () => {
   assert.equal(judgeHealth({ ...good, loopAgeMs: 11_000 }).isAlive, false)
   assert.equal(judgeHealth({ ...good, fatal: 'the consumer crashed' }).isAlive, false)
@@ -67,7 +75,9 @@ test('every metric with a closed set of labels is there at zero before anything 
     sinks: ['clickhouse', 'otlp'],
     processMetrics: false,
     figures: () => ({
-      partitions: [{ partition: 3, lagRecords: 7, lagSeconds: 1.5, watermarkAgeSeconds: 2.5 }],
+      partitions: [
+        { partition: 3, lagRecords: 7, lagSeconds: 1.5, watermarkAgeSeconds: 2.5, isStopped: true },
+      ],
       source: { commitsOk: 3, commitsFailed: 0, rebalances: 1, jumps: 0, lostByRetention: 0, blocked: 0 },
       memoryScale: 1,
       openTraces: 4,

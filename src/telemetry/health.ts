@@ -15,6 +15,8 @@ export interface HealthFacts {
   readonly sinks: readonly SinkHealth[]
   /** Servers beside Kafka and the sinks without which work that is there cannot go on. */
   readonly servers: readonly ServerHealth[]
+  /** Partitions that stand still, since too many of their records would become dead letters. */
+  readonly stops: readonly PartitionStop[]
 }
 
 export interface ServerHealth {
@@ -22,6 +24,13 @@ export interface ServerHealth {
   readonly name: string
   /** Since work waits for it and it fails; 0 = none does. */
   readonly failingForMs: number
+}
+
+export interface PartitionStop {
+  readonly partition: number
+  /** The record at which it stands, and why that would be a dead letter. */
+  readonly offset: number
+  readonly reason: string
 }
 
 export interface SinkHealth {
@@ -74,6 +83,11 @@ export function judgeHealth(facts: HealthFacts, limits: HealthLimits = HEALTH_LI
   for (const { name, failingForMs } of facts.servers) {
     if (failingForMs > limits.maxFailureMs)
       problems.push(`work waits for the ${name}, which fails for ${Math.round(failingForMs / 1000)} s`)
+  }
+  for (const { partition, offset, reason } of facts.stops) {
+    problems.push(
+      `SIDEREAL_DEAD_LETTER_CAP: partition ${partition} stands still at offset ${offset} (${reason}): too many of its records cannot be processed`,
+    )
   }
   return { isAlive: deadly.length === 0, isReady: problems.length === 0, problems }
 }

@@ -52,6 +52,16 @@ export class WorkerMetrics implements DeliveryMetrics {
       'Records whose append time was behind the stream time.',
       () => counters.recordsOutOfOrder,
     )
+    this.#count(
+      'sidereal_records_replayed_total',
+      'Records that were sent through again, with the time of their first arrival.',
+      () => counters.recordsReplayed,
+    )
+    this.#count(
+      'sidereal_replay_headers_ignored_total',
+      'Records whose replay headers were not valid: they count as new records.',
+      () => counters.replayHeadersIgnored,
+    )
     this.#countBy('sidereal_rows_consumed_total', 'Spans and node logs in those records.', 'kind', () => ({
       spans: counters.spansConsumed,
       log: counters.logsConsumed,
@@ -176,6 +186,12 @@ export class WorkerMetrics implements DeliveryMetrics {
       'Age of the oldest record that is not settled.',
       figures,
       (p) => p.watermarkAgeSeconds,
+    )
+    this.#perPartition(
+      'sidereal_partition_stopped',
+      '1 = the partition stands still: too many of its records would become dead letters.',
+      figures,
+      (p) => (p.isStopped ? 1 : 0),
     )
     const paused: Gauge<'reason'> = new Gauge({
       name: 'sidereal_paused',

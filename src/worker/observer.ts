@@ -70,6 +70,7 @@ export class Observer {
         },
         { name: `object store ${storeUrl ?? ''}`.trim(), failingForMs: processor.storeFailingForMs },
       ],
+      stops: pipeline.caps.stops,
     }
     return judgeHealth(facts)
   }
@@ -85,7 +86,8 @@ export class Observer {
 
   #lookAgain(): WorkerFigures {
     const { source, pipeline } = this.#parts
-    const { assembly, deliverer, deadLetters, memory } = pipeline
+    const { assembly, deliverer, deadLetters, memory, caps } = pipeline
+    const stopped = new Set(caps.stops.map(({ partition }) => partition))
     const { tasks, pauseReasons, ...totals } = source.stats()
     return {
       partitions: tasks.map((task) => ({
@@ -93,6 +95,7 @@ export class Observer {
         lagRecords: Math.max(0, task.lag),
         lagSeconds: task.lagMs / 1_000,
         watermarkAgeSeconds: task.watermarkAgeMs / 1_000,
+        isStopped: stopped.has(task.partition),
       })),
       source: totals,
       openTraces: assembly.openTraces,

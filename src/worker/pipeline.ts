@@ -1,4 +1,5 @@
 import type { Clock } from '../model/clock.ts'
+import { DEAD_LETTER_LIMITS, type DeadLetterLimits } from '../model/dead-letter-cap.ts'
 import type { Sink } from '../model/sink.ts'
 import type { Task, TaskHandler } from '../model/task.ts'
 import type { WorkerCounters } from '../telemetry/counters.ts'
@@ -7,13 +8,10 @@ import type { DeliveryMetrics } from '../telemetry/metrics.ts'
 import { Assembly } from './assemble/assembly.ts'
 import type { SchemaSource } from './assemble/schema-gate.ts'
 import type { ClosingRules } from './assemble/trace-table.ts'
+import { DeadLetterCaps } from './deliver/dead-letter-caps.ts'
 import { type DeadLetterProducer, DeadLetters } from './deliver/dead-letters.ts'
-import {
-  DELIVERER_LIMITS,
-  Deliverer,
-  type DeliveryGate,
-  type FragmentProcessor,
-} from './deliver/deliverer.ts'
+import { Deliverer, type DeliveryGate, type FragmentProcessor } from './deliver/deliverer.ts'
+import { DELIVERER_LIMITS } from './deliver/deliverer-limits.ts'
 import { MemoryGuard, memoryShares } from './memory.ts'
 
 export interface PipelineOptions {
@@ -23,6 +21,7 @@ export interface PipelineOptions {
   readonly batchMs: number
   readonly bestEffortQueueBytes: number
   readonly deadLetterTopic: string
+  readonly deadLetterLimits?: DeadLetterLimits
   readonly groupId: string
 }
 
@@ -48,6 +47,7 @@ export class Pipeline {
   readonly assembly: Assembly
   readonly deliverer: Deliverer
   readonly deadLetters: DeadLetters
+  readonly caps: DeadLetterCaps
   readonly memory: MemoryGuard
 
   constructor(options: PipelineOptions, deps: PipelineDeps) {
@@ -60,9 +60,12 @@ export class Pipeline {
       connectorName: groupId,
       taskId: deps.instanceId,
     })
+    const { deadLetterLimits = DEAD_LETTER_LIMITS } = options
+    this.caps = new DeadLetterCaps({ ...deps, limits: deadLetterLimits })
     this.deliverer = new Deliverer({
       ...deps,
       deadLetters: this.deadLetters,
+      caps: this.caps,
       limits: {
         ...DELIVERER_LIMITS,
         batchRows,
@@ -82,6 +85,7 @@ export class Pipeline {
       rules: options.rules,
       maxOpenBytes: shares.openBytes,
       deadLetters: this.deadLetters,
+      openCaps: (task) => this.caps.open(task),
       onFragment: (closed) => this.deliverer.offer(closed),
     })
     this.memory = new MemoryGuard({

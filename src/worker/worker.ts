@@ -134,6 +134,10 @@ export class Worker {
         batchMs: config.clickhouse.batchMs,
         bestEffortQueueBytes: config.otlp.queueBytes,
         deadLetterTopic: topics.deadLetters,
+        deadLetterLimits: {
+          maxRatio: worker.deadLetterMaxRatio,
+          maxConsecutive: worker.deadLetterMaxConsecutive,
+        },
         groupId: worker.group,
       },
       {

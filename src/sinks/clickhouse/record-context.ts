@@ -4,7 +4,7 @@ import { rowVersion } from '../../model/version.ts'
 import type { Int32Column, Int64Column } from './native/fixed-columns.ts'
 import type { LowCardinalityColumn } from './native/low-cardinality-column.ts'
 
-/** What every row takes from its Kafka record. */
+/** What every row takes from its Kafka record: of a replayed one, from its first arrival, so that its rows are the same however often. */
 export interface RecordContext {
   topic: string
   partition: number
@@ -14,10 +14,11 @@ export interface RecordContext {
 }
 
 export function recordContext(record: FragmentRecord, revision: number): RecordContext {
+  const { topic, partition, offset } = record.firstArrival ?? record
   return {
-    topic: record.topic,
-    partition: record.partition,
-    offset: record.offset,
+    topic,
+    partition,
+    offset,
     receivedAtNs: receivedAtNs(record.receivedAtMs),
     version: rowVersion(revision, record.receivedAtMs),
   }

@@ -36,9 +36,12 @@ test('rows from bytes equal rows from objects, in blocks that take both, for eve
   let fedByBytes = 0
   fc.assert(
     fc.property(anyRecords, fc.array(fc.boolean(), { minLength: 16, maxLength: 16 }), (parts, choices) => {
-      const records = parts.map(({ writer, batch }, place) =>
-        plainRecord(TEST_WRITERS[writer]!, TEST_WRITERS[writer]!.encode(batch), place),
-      )
+      const records = parts.map(({ writer, batch }, place) => ({
+        ...plainRecord(TEST_WRITERS[writer]!, TEST_WRITERS[writer]!.encode(batch), place),
+        // Some were replayed.
+        firstArrival:
+          place % 3 === 2 ? { topic: 'first', partition: 9, offset: place, appendTimeMs: 1 } : undefined,
+      }))
       fedByBytes += records.filter((record) => record.day !== NO_DAY).length
       const expected = blocksOf(records, () => false)
       assert.deepEqual(

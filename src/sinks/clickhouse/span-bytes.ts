@@ -285,7 +285,9 @@ export class SpanBytes {
     this.#levels.length = 0
   }
 
-  #pushRecordContext({ topic, partition, offset, receivedAtMs }: FragmentRecord): void {
+  #pushRecordContext(record: FragmentRecord): void {
+    const { receivedAtMs } = record
+    const { topic, partition, offset } = record.firstArrival ?? record
     const c = this.#block.columns
     const count = this.#block.rows - this.#firstRow
     if (this.#receivedAtMs !== receivedAtMs) {

@@ -46,3 +46,13 @@ test('a record whose spans go to several blocks has its own resource and scope i
   ]
   assert.deepEqual(blocks, expected)
 })
+
+test('the rows of a replayed record are those of its first arrival, byte for byte', () => {
+  const spans = testBatch({ spans: [testSpan({ spanId: testSpanId(1) })] })
+  const first = testRecord(spans, { offset: 7 })
+  const { topic, partition, offset, receivedAtMs } = first
+  const firstArrival = { topic, partition, offset, appendTimeMs: receivedAtMs }
+  const replayed = { ...testRecord(spans, { offset: 99 }), partition: 1, firstArrival }
+  assert.deepEqual(spanBlocks([replayed], 1), spanBlocks([first], 1))
+  assert.notDeepEqual(spanBlocks([{ ...replayed, firstArrival: undefined }], 1), spanBlocks([first], 1))
+})

@@ -5,7 +5,9 @@ import { bundledSchema } from '../../codec/bundled-schemas.ts'
 import { compileRecordType, type RecordType } from '../../codec/record-type.ts'
 import { RecordWriter } from '../../codec/record-writer.ts'
 import type { DeadLetter } from '../../model/dead-letter.ts'
+import type { CappedRecord, DeadLetterCap } from '../../model/dead-letter-cap.ts'
 import { SiderealError } from '../../model/errors.ts'
+import { REPLAY_HEADERS } from '../../model/first-arrival.ts'
 import { ManualClock } from '../../model/manual-clock.ts'
 import type { Span, SpanBatch } from '../../model/span.ts'
 import type { SourceRecord, Task, TaskHandler } from '../../model/task.ts'
@@ -75,7 +77,33 @@ class FakeTask implements Task {
   }
 }
 
+/** Caps as a test sets them. */
+class FakeCap implements DeadLetterCap {
+  isStopped = false
+  isFull = false
+  readonly noted: number[] = []
+  readonly waiting: (() => void)[] = []
+  admit(_record: CappedRecord, _position: number, tryAgain: () => void): boolean {
+    if (this.isFull) {
+      this.isStopped = true
+      this.waiting.push(tryAgain)
+    }
+    return !this.isFull
+  }
+  note(position: number): void {
+    this.noted.push(position)
+  }
+  release(): void {
+    this.isStopped = false
+    for (const callback of this.waiting.splice(0)) callback()
+  }
+  whenReleased(callback: () => void): void {
+    this.waiting.push(callback)
+  }
+}
+
 function setUp(change: Partial<AssemblyOptions> = {}) {
+  const caps = { reading: new FakeCap(), refused: new FakeCap(), isClosed: false }
   const clock = new ManualClock()
   const counters = new WorkerCounters()
   const letters: DeadLetter[] = []
@@ -92,6 +120,12 @@ function setUp(change: Partial<AssemblyOptions> = {}) {
       offer: (letter) => !queue.isFull && letters.push(letter) > 0,
       whenRoom: (callback) => void queue.wantRoom.push(callback),
     },
+    openCaps: () => ({
+      ...caps,
+      close: () => {
+        caps.isClosed = true
+      },
+    }),
     onFragment: (fragment) => void closed.push(fragment),
     clock,
     random: () => 1,
@@ -99,7 +133,7 @@ function setUp(change: Partial<AssemblyOptions> = {}) {
     counters,
     ...change,
   })
-  return { clock, counters, letters, closed, queue, assembly }
+  return { clock, counters, letters, closed, queue, assembly, caps }
 }
 
 function record(
@@ -315,6 +349,115 @@ test('a full dead-letter queue blocks the partition and drops nothing', () => {
   for (const callback of queue.wantRoom) callback()
   assert.equal(task.unblocked, 1)
   assert.equal(handler.onRecord(bad), 'taken')
+  assert.equal(letters.length, 1)
+})
+
+test('a partition that may have no more dead letters stops at the record, keeps nothing of it, and goes on when it can be read', () => {
+  const types = new Map<number, RecordType>()
+  const { assembly, letters, caps, closed } = setUp({
+    schemas: {
+      cached: (id) => types.get(id),
+      fetch: () => Promise.resolve(spanType),
+    },
+  })
+  const task = new FakeTask()
+  const handler = assembly.handlerFor(task)
+  types.set(SPANS, spanType)
+  const good = spansRecord(1, 1_000, 'sid-1', [span(1, null)])
+  const bad = record(1, 1_000, 'another', good.value)
+  assert.equal(handler.onRecord(record(0, 1_000, null, good.value)), 'taken')
+  assert.deepEqual(caps.reading.noted, [0])
+  caps.reading.isFull = true
+  assert.equal(handler.onRecord(bad), 'blocked')
+  assert.deepEqual([letters.length, task.unblocked, caps.reading.noted], [1, 0, [0]])
+  for (const tryAgain of caps.reading.waiting.splice(0)) tryAgain()
+  assert.equal(task.unblocked, 1, 'the same record is asked for again')
+  assert.equal(handler.onRecord(bad), 'blocked')
+  assert.equal(handler.onRecord(good), 'taken')
+  assert.equal(caps.reading.isStopped, false)
+  handler.onQuiet(20_000)
+  assert.equal(closed.length, 1)
+  handler.onLost()
+  assert.equal(caps.isClosed, true)
+})
+
+test('while a sink refuses too much of a partition, no record of it is taken and none of its traces is cut', () => {
+  const { assembly, caps, closed } = setUp()
+  const task = new FakeTask()
+  const handler = assembly.handlerFor(task)
+  handler.onRecord(spansRecord(0, 1_000, 'sid-1', [span(1, null)]))
+  caps.refused.isStopped = true
+  const later = spansRecord(1, 500_000, 'sid-2', [span(1, null)])
+  assert.equal(handler.onRecord(later), 'blocked')
+  assert.equal(closed.length, 0)
+  caps.refused.release()
+  assert.equal(task.unblocked, 1)
+  assert.equal(handler.onRecord(later), 'taken')
+  assert.equal(closed.length, 1)
+})
+
+test('a replayed record has the time of its first arrival in rows, facts and dead letters, and never in the clock that closes traces', () => {
+  const { assembly, closed, letters, counters } = setUp()
+  const handler = assembly.handlerFor(new FakeTask())
+  const firstMs = 1_600_000_000_000
+  const nowMs = 1_700_000_000_000
+  const headers = {
+    [REPLAY_HEADERS.topic]: Buffer.from('in'),
+    [REPLAY_HEADERS.partition]: Buffer.from('4'),
+    [REPLAY_HEADERS.offset]: Buffer.from('77'),
+    [REPLAY_HEADERS.appendTimeMs]: Buffer.from(String(firstMs)),
+  }
+  handler.onRecord(spansRecord(0, nowMs, 'sid-1', [span(1, null)]))
+  handler.onRecord({ ...spansRecord(1, nowMs + 1, 'sid-2', [span(1, null)]), headers })
+  handler.onRecord({ ...record(2, nowMs + 2, null, Buffer.from('x')), headers })
+  assert.equal(closed.length, 0)
+  // The clock goes by when the broker took a record now, of a replayed one too.
+  handler.onRecord({ ...spansRecord(4, nowMs + 10_001, 'sid-4', [span(1, null)]), headers })
+  const [ordinary, replayed] = closed
+  assert.deepEqual(
+    [ordinary?.fragment.records[0]?.receivedAtMs, replayed?.fragment.records[0]?.receivedAtMs],
+    [nowMs, firstMs],
+  )
+  assert.deepEqual(replayed?.fragment.records[0]?.firstArrival, {
+    topic: 'in',
+    partition: 4,
+    offset: 77,
+    appendTimeMs: firstMs,
+  })
+  assert.equal(replayed?.fragment.records[0]?.offset, 1, 'what is settled is where it lies now')
+  const facts = replayed?.fragment.facts[0]
+  assert.deepEqual([facts?.firstReceivedAtMs, facts?.lastReceivedAtMs], [firstMs, firstMs])
+  assert.equal(letters[0]?.appendTimeMs, firstMs)
+  assert.deepEqual([counters.recordsReplayed, counters.recordsOutOfOrder], [2, 0])
+  const lateMs = nowMs + 20_000
+  const future = { ...headers, [REPLAY_HEADERS.appendTimeMs]: Buffer.from(String(lateMs + 1)) }
+  handler.onRecord({ ...spansRecord(5, lateMs, 'sid-5', [span(1, null)]), headers: future })
+  handler.onQuiet(lateMs + 20_000)
+  const claimed = closed.find(({ fragment }) => fragment.sid === 'sid-5')?.fragment.records[0]
+  assert.deepEqual(
+    [claimed?.receivedAtMs, claimed?.firstArrival],
+    [lateMs, undefined],
+    'a claim of a later time is not believed',
+  )
+  assert.deepEqual([counters.recordsReplayed, counters.replayHeadersIgnored], [2, 1])
+})
+
+test('a header without a value, or by the name of __proto__, is no trouble for a good record nor for a bad one', () => {
+  const { assembly, closed, letters } = setUp()
+  const handler = assembly.handlerFor(new FakeTask())
+  const headers = { none: null, some: [Buffer.from('a'), null], ['__proto__']: Buffer.from('b') }
+  handler.onRecord({ ...spansRecord(0, 1_000, 'sid-1', [span(1, null)]), headers })
+  handler.onRecord({ ...record(1, 1_000, null, Buffer.from('x')), headers })
+  handler.onQuiet(20_000)
+  const kept = closed[0]?.original(0)?.headers ?? {}
+  assert.deepEqual(
+    Object.entries(kept).map(([name, value]) => [name, String(value)]),
+    [
+      ['none', ''],
+      ['some', 'a,'],
+      ['__proto__', 'b'],
+    ],
+  )
   assert.equal(letters.length, 1)
 })
 

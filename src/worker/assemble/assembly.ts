@@ -2,6 +2,7 @@ import { FactsCollector } from '../../codec/facts.ts'
 import { RecordHeader } from '../../codec/record-header.ts'
 import type { Clock } from '../../model/clock.ts'
 import type { DeadLetterQueue } from '../../model/dead-letter.ts'
+import type { PartitionCaps } from '../../model/dead-letter-cap.ts'
 import type { Task, TaskHandler } from '../../model/task.ts'
 import type { WorkerCounters } from '../../telemetry/counters.ts'
 import { type Logger, RepeatedWarnings } from '../../telemetry/logger.ts'
@@ -22,6 +23,8 @@ export interface AssemblyShared {
   readonly facts: FactsCollector
   readonly deadLetters: DeadLetterQueue
   readonly counters: WorkerCounters
+  readonly warnings: RepeatedWarnings
+  openCaps(task: Task): PartitionCaps
   onFragment(closed: ClosedFragment): void
   /** Adds to what all open traces hold. */
   account(bytes: number, traces: number): void
@@ -37,6 +40,8 @@ export interface AssemblyOptions {
   readonly recentSids?: number
   readonly schemas: SchemaSource
   readonly deadLetters: DeadLetterQueue
+  /** The caps of a new task, which closes them when it is lost. */
+  readonly openCaps: (task: Task) => PartitionCaps
   readonly onFragment: (closed: ClosedFragment) => void
   readonly clock: Clock
   readonly random: () => number
@@ -76,6 +81,8 @@ export class Assembly {
       facts: new FactsCollector(),
       deadLetters: options.deadLetters,
       counters: options.counters,
+      warnings: this.#warnings,
+      openCaps: options.openCaps,
       onFragment: options.onFragment,
       account: (bytes, traces) => {
         this.#openBytes += bytes

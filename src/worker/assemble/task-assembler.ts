@@ -1,7 +1,9 @@
 import type { RecordType } from '../../codec/record-type.ts'
 import { BODY_START, readFrame } from '../../codec/wire.ts'
 import { copyHeaders, type DeadLetterReason, type RecordHeaders } from '../../model/dead-letter.ts'
+import type { PartitionCaps } from '../../model/dead-letter-cap.ts'
 import { SiderealError } from '../../model/errors.ts'
+import { type FirstArrival, readFirstArrival } from '../../model/first-arrival.ts'
 import type { CloseReason } from '../../model/fragment.ts'
 import { asError } from '../../model/retry.ts'
 import type { SourceRecord, Task, TaskHandler } from '../../model/task.ts'
@@ -24,6 +26,7 @@ export class TaskAssembler implements TaskHandler {
   readonly #task: Task
   readonly #shared: AssemblyShared
   readonly #table: TraceTable<TraceRecord>
+  readonly #caps: PartitionCaps
   /** Taken from the records alone, so that it does not depend on how far the source is ahead. */
   #streamMs = 0
   /** The trace whose facts the collector holds, from the look that found it complete until it is handed on. */
@@ -34,6 +37,7 @@ export class TaskAssembler implements TaskHandler {
   constructor(task: Task, shared: AssemblyShared) {
     this.#task = task
     this.#shared = shared
+    this.#caps = shared.openCaps(task)
     this.#table = new TraceTable<TraceRecord>({
       rules: shared.rules,
       ...(shared.recentSids === undefined ? {} : { recentSids: shared.recentSids }),
@@ -53,6 +57,11 @@ export class TaskAssembler implements TaskHandler {
   }
 
   onRecord(record: SourceRecord): 'taken' | 'blocked' {
+    const { refused } = this.#caps
+    if (refused.isStopped) {
+      refused.whenReleased(() => this.#task.unblock())
+      return 'blocked'
+    }
     this.#advanceTo(record.appendTimeMs)
     const answer = this.#take(record)
     this.#account()
@@ -82,6 +91,7 @@ export class TaskAssembler implements TaskHandler {
       for (const record of trace.records) this.#shared.slabs.release(record)
     })
     this.#account()
+    this.#caps.close()
     this.#shared.forget(this)
   }
 
@@ -134,6 +144,7 @@ export class TaskAssembler implements TaskHandler {
     const stored = this.#recordOf(record, type, value.length)
     slabs.store(stored, value)
     this.#table.append(sid, stored, this.#streamMs)
+    if (this.#caps.reading.isStopped) this.#caps.reading.release()
     counters.recordsConsumed += 1
     counters.recordBytesConsumed += value.length
     if (type.kind === 'spans') counters.spansConsumed += header.rowCount
@@ -146,7 +157,8 @@ export class TaskAssembler implements TaskHandler {
     return new TraceRecord(
       this.#task,
       offset,
-      receivedAt(record),
+      record.appendTimeMs,
+      this.#firstArrival(record),
       type,
       this.#shared.header,
       storedBytes,
@@ -154,21 +166,43 @@ export class TaskAssembler implements TaskHandler {
     )
   }
 
+  /** Where and when Kafka first took a replayed record: what its rows say, and never the clock that closes traces. */
+  #firstArrival({ headers, appendTimeMs, offset }: SourceRecord): FirstArrival | undefined {
+    const first = readFirstArrival(headers, appendTimeMs)
+    if (first === undefined) return undefined
+    const { counters, warnings } = this.#shared
+    if (first !== 'invalid') {
+      counters.recordsReplayed += 1
+      return first
+    }
+    counters.replayHeadersIgnored += 1
+    warnings.warn(
+      'replay-headers',
+      { topic: this.#task.topic, partition: this.#task.partition, offset },
+      'the replay headers of a record are not valid or say a later time than the broker: it counts as a new record',
+    )
+    return undefined
+  }
+
   #reject(record: SourceRecord, fault: Fault): 'taken' | 'blocked' {
     const { deadLetters, counters } = this.#shared
     const task = this.#task
+    const { reading } = this.#caps
+    const { offset } = record
+    const { reason, error } = fault
+    if (!reading.admit({ offset, reason, error }, offset, () => task.unblock())) return 'blocked'
     const isTaken = deadLetters.offer({
       topic: task.topic,
       partition: task.partition,
-      offset: record.offset,
-      appendTimeMs: record.appendTimeMs,
+      offset,
+      appendTimeMs: firstAppendTimeMs(record),
       key: record.key,
       value: record.value,
       headers: record.headers,
       ...fault,
       isWanted: () => task.isAlive,
       onStored: () => {
-        task.settle([record.offset])
+        task.settle([offset])
         counters.recordsSettled += 1
       },
     })
@@ -176,6 +210,7 @@ export class TaskAssembler implements TaskHandler {
       deadLetters.whenRoom(() => task.unblock())
       return 'blocked'
     }
+    reading.note(offset)
     counters.recordsConsumed += 1
     counters.recordBytesConsumed += record.value?.length ?? 0
     return 'taken'
@@ -218,9 +253,9 @@ export class TaskAssembler implements TaskHandler {
   }
 }
 
-/** When the record was taken by Kafka: what rows say, and never the clock that closes traces. */
-function receivedAt(record: SourceRecord): number {
-  return record.appendTimeMs
+function firstAppendTimeMs({ headers, appendTimeMs }: SourceRecord): number {
+  const first = readFirstArrival(headers, appendTimeMs)
+  return first === undefined || first === 'invalid' ? appendTimeMs : first.appendTimeMs
 }
 
 function isKeyOf(key: Buffer, sid: string): boolean {

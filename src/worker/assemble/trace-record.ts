@@ -1,6 +1,7 @@
 import type { RecordType } from '../../codec/record-type.ts'
 import { BODY_START } from '../../codec/wire.ts'
 import { headerBytes, type RecordHeaders } from '../../model/dead-letter.ts'
+import type { FirstArrival } from '../../model/first-arrival.ts'
 import type { FragmentRecord } from '../../model/fragment.ts'
 import type { NodeTraceLog } from '../../model/node-trace-log.ts'
 import type { SpanBatch } from '../../model/span.ts'
@@ -12,6 +13,7 @@ export class TraceRecord implements FragmentRecord, SlabPlace {
   readonly partition: number
   readonly offset: number
   readonly receivedAtMs: number
+  readonly firstArrival: FirstArrival | undefined
   readonly rowCount: number
   readonly hasLargeValue: boolean
   readonly day: number
@@ -27,7 +29,8 @@ export class TraceRecord implements FragmentRecord, SlabPlace {
   constructor(
     place: { readonly topic: string; readonly partition: number },
     offset: number,
-    receivedAtMs: number,
+    appendTimeMs: number,
+    firstArrival: FirstArrival | undefined,
     type: RecordType,
     about: { readonly rowCount: number; readonly hasLargeValue: boolean; readonly day: number },
     storedBytes: number,
@@ -36,7 +39,8 @@ export class TraceRecord implements FragmentRecord, SlabPlace {
     this.topic = place.topic
     this.partition = place.partition
     this.offset = offset
-    this.receivedAtMs = receivedAtMs
+    this.receivedAtMs = firstArrival?.appendTimeMs ?? appendTimeMs
+    this.firstArrival = firstArrival
     this.rowCount = about.rowCount
     this.hasLargeValue = about.hasLargeValue
     this.day = about.day

@@ -5,7 +5,7 @@ import { ManualClock, settlePromises } from '../../model/manual-clock.ts'
 import type { RefusedRecord, Sink } from '../../model/sink.ts'
 import { type Logger, silentLogger } from '../../telemetry/logger.ts'
 import { BestEffortSink } from './best-effort-sink.ts'
-import { DELIVERER_LIMITS } from './deliverer.ts'
+import { DELIVERER_LIMITS } from './deliverer-limits.ts'
 import { SharedDelivery } from './delivery.ts'
 
 function setUp(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { DEAD_LETTER_HEADERS, type DeadLetter } from '../../model/dead-letter.ts'
+import { DEAD_LETTER_HEADERS, type DeadLetter, lastHeader } from '../../model/dead-letter.ts'
 import { SiderealError } from '../../model/errors.ts'
 import { ManualClock, settlePromises } from '../../model/manual-clock.ts'
 import { WorkerCounters } from '../../telemetry/counters.ts'
@@ -81,6 +81,26 @@ test('a dead letter has the untouched key, value and headers, and headers that s
   for (const [name, text] of Object.entries(expected)) assert.equal(String(record?.headers[name]), text, name)
   assert.deepEqual(stored, [5])
   assert.equal(counters.deadLetters.record_invalid, 1)
+})
+
+test('a header of the record that has the name of one of the letter’s stays, and the letter’s is the last of them', async () => {
+  const { letters, letter, sent } = setUp()
+  const names = DEAD_LETTER_HEADERS
+  const headers = {
+    [names.topic]: Buffer.from('other'),
+    [names.reason]: [Buffer.from('a'), Buffer.from('b')],
+  }
+  letters.offer(letter(5, { headers, schemaId: null }))
+  await settlePromises()
+  const record = sent[0] ?? assert.fail('nothing was sent')
+  assert.equal(String(record.headers[names.topic]), 'other,in')
+  assert.equal(String(record.headers[names.reason]), 'a,b,record_invalid')
+  assert.equal(
+    record.headers[names.schemaId],
+    '',
+    'every name is there, so that a reader knows whose value is the last',
+  )
+  assert.equal(lastHeader(record.headers, names.topic), 'in')
 })
 
 test('while the dead-letter topic is away letters wait, a full queue says so, and nothing is dropped', async () => {

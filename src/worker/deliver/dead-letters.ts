@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../model/clock.ts'
 import {
+  appendHeader,
   copyHeaders,
   DEAD_LETTER_HEADERS,
   type DeadLetter,
   type DeadLetterQueue,
   headerBytes,
+  type OutgoingHeaders,
 } from '../../model/dead-letter.ts'
 import { isSiderealError } from '../../model/errors.ts'
 import { asError, type Backoff, backoffMs, errorCode, pause } from '../../model/retry.ts'
@@ -15,7 +17,7 @@ import { type Logger, RepeatedWarnings } from '../../telemetry/logger.ts'
 export interface DeadLetterRecord {
   readonly key: Buffer | null
   readonly value: Buffer | null
-  readonly headers: Record<string, Buffer | string | (Buffer | string)[]>
+  readonly headers: OutgoingHeaders
 }
 
 /** The part of the checked producer that dead letters need. */
@@ -182,11 +184,10 @@ export class DeadLetters implements DeadLetterQueue {
     } catch (error) {
       const value = record.value
       if (!isSiderealError(error, 'SIDEREAL_RECORD_TOO_LARGE') || value === null) throw error
-      const headers = {
-        ...record.headers,
-        [DEAD_LETTER_HEADERS.omittedValueBytes]: String(value.length),
-        [DEAD_LETTER_HEADERS.omittedValueSha256]: createHash('sha256').update(value).digest('hex'),
-      }
+      const headers = copyHeaders(record.headers)
+      appendHeader(headers, DEAD_LETTER_HEADERS.omittedValueBytes, String(value.length))
+      const sha256 = createHash('sha256').update(value).digest('hex')
+      appendHeader(headers, DEAD_LETTER_HEADERS.omittedValueSha256, sha256)
       await producer.send(topic, [{ key: record.key, value: null, headers }])
       counters.deadLetterValuesOmitted += 1
       logger.error(
@@ -223,26 +224,27 @@ export class DeadLetters implements DeadLetterQueue {
     const { connectorName, taskId, clock } = this.#options
     const names = DEAD_LETTER_HEADERS
     const error = letter.error
+    const headers = copyHeaders(letter.headers)
+    const add = (name: string, text: string): void => appendHeader(headers, name, text)
+    add(names.topic, letter.topic)
+    add(names.partition, String(letter.partition))
+    add(names.offset, String(letter.offset))
+    add(names.connectorName, connectorName)
+    add(names.taskId, taskId)
+    add(names.stage, letter.stage)
+    add(names.className, 'sidereal.Worker')
+    add(names.exceptionClassName, isSiderealError(error) ? error.code : error.name)
+    add(names.exceptionMessage, error.message.slice(0, MAX_MESSAGE_CHARACTERS))
+    add(names.exceptionStacktrace, (error.stack ?? '').slice(0, MAX_STACK_CHARACTERS))
+    add(names.reason, letter.reason)
+    // Always there, like the others: so that a reader knows which values are the letter's and which the record's own.
+    add(names.schemaId, letter.schemaId === null ? '' : String(letter.schemaId))
+    add(names.firstFailureMs, String(clock.nowMs()))
+    add(names.appendTimeMs, String(letter.appendTimeMs))
     return {
       key: letter.key === null ? null : Buffer.from(letter.key),
       value: letter.value === null ? null : Buffer.from(letter.value),
-      headers: {
-        ...copyHeaders(letter.headers),
-        [names.topic]: letter.topic,
-        [names.partition]: String(letter.partition),
-        [names.offset]: String(letter.offset),
-        [names.connectorName]: connectorName,
-        [names.taskId]: taskId,
-        [names.stage]: letter.stage,
-        [names.className]: 'sidereal.Worker',
-        [names.exceptionClassName]: isSiderealError(error) ? error.code : error.name,
-        [names.exceptionMessage]: error.message.slice(0, MAX_MESSAGE_CHARACTERS),
-        [names.exceptionStacktrace]: (error.stack ?? '').slice(0, MAX_STACK_CHARACTERS),
-        [names.reason]: letter.reason,
-        ...(letter.schemaId === null ? {} : { [names.schemaId]: String(letter.schemaId) }),
-        [names.firstFailureMs]: String(clock.nowMs()),
-        [names.appendTimeMs]: String(letter.appendTimeMs),
-      },
+      headers,
     }
   }
 }

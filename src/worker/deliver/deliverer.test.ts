@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { DeadLetter, DeadLetterQueue } from '../../model/dead-letter.ts'
+import { DEAD_LETTER_LIMITS } from '../../model/dead-letter-cap.ts'
 import { SiderealError } from '../../model/errors.ts'
 import type { Fragment, FragmentRecord } from '../../model/fragment.ts'
 import { ManualClock, settlePromises } from '../../model/manual-clock.ts'
@@ -9,7 +10,9 @@ import type { Sink, WriteResult } from '../../model/sink.ts'
 import type { Task } from '../../model/task.ts'
 import { WorkerCounters } from '../../telemetry/counters.ts'
 import { silentLogger } from '../../telemetry/logger.ts'
-import { DELIVERER_LIMITS, Deliverer, type DelivererOptions, type FragmentProcessor } from './deliverer.ts'
+import { DeadLetterCaps } from './dead-letter-caps.ts'
+import { Deliverer, type DelivererOptions, type FragmentProcessor } from './deliverer.ts'
+import { DELIVERER_LIMITS } from './deliverer-limits.ts'
 import type { Delivery } from './delivery.ts'
 
 class FakeTask implements Task {
@@ -78,14 +81,24 @@ interface Setup {
   add(task: FakeTask, offsets: number[], rowCount?: number, byteLength?: number): void
 }
 
-function setUp(required: Sink[], bestEffort: Sink[] = [], change: Partial<DelivererOptions> = {}): Setup {
-  const clock = new ManualClock()
+function setUp(
+  required: Sink[],
+  bestEffort: Sink[] = [],
+  change: Partial<DelivererOptions> & { readonly clock?: ManualClock } = {},
+): Setup {
+  const clock = change.clock ?? new ManualClock()
   const counters = new WorkerCounters()
   const letters: DeadLetter[] = []
   const deadLetters: DeadLetterQueue = {
     offer: (letter) => letters.push(letter) > 0,
     whenRoom: (callback) => callback(),
   }
+  const caps = new DeadLetterCaps({
+    limits: DEAD_LETTER_LIMITS,
+    clock,
+    random: () => 1,
+    logger: silentLogger,
+  })
   const lost = new Map<string, number>()
   const pauses: string[] = []
   const released: number[] = []
@@ -107,6 +120,7 @@ function setUp(required: Sink[], bestEffort: Sink[] = [], change: Partial<Delive
         resume: (reason) => pauses.push(`resume ${reason}`),
       },
       deadLetters,
+      caps,
       clock,
       random: () => 1,
       logger: silentLogger,
@@ -284,6 +298,133 @@ test('a record that a sink refuses becomes one dead letter with its original byt
   await settlePromises()
   assert.deepEqual(task.settled, [[1, 4]])
 })
+
+/** A sink that refuses every record of a partition while it is told to. */
+class RefusingSink extends FakeSink {
+  isRefusing = true
+  readonly #partition: number
+  constructor(partition: number) {
+    super('table')
+    this.#partition = partition
+  }
+  override async write(fragments: readonly Fragment[], signal: AbortSignal): Promise<WriteResult> {
+    await super.write(fragments, signal)
+    const records = fragments.flatMap((fragment) => fragment.records)
+    const bad = records.filter(({ partition }) => this.isRefusing && partition === this.#partition)
+    return { refused: bad.map((record) => ({ record, reason: 'VIOLATED_CONSTRAINT (code 469)' })) }
+  }
+}
+
+function setUpRefusing() {
+  const sink = new RefusingSink(0)
+  const optional = new FakeSink('optional')
+  const clock = new ManualClock()
+  const caps = new DeadLetterCaps({
+    limits: { maxConsecutive: 3, maxRatio: 0 },
+    clock,
+    random: () => 1,
+    logger: silentLogger,
+  })
+  const setup = setUp([sink], [optional], { caps, clock })
+  const tasks = [new FakeTask(0), new FakeTask(1)] as const
+  const opened = tasks.map((task) => caps.open(task))
+  return { sink, optional, clock, caps, setup, tasks, opened }
+}
+
+test('when a sink refuses too many records of a partition, that partition stops with its fragments, makes no more dead letters, and the others go on', async () => {
+  const { sink, optional, clock, caps, setup, tasks, opened } = setUpRefusing()
+  const [bad, good] = tasks
+  for (let offset = 0; offset < 10; offset++) {
+    setup.add(bad, [offset])
+    setup.add(good, [offset])
+  }
+  await clock.advance(1_000)
+  for (const letter of setup.letters) letter.onStored()
+  await settlePromises()
+  assert.equal(opened[0]?.refused.isStopped, true)
+  assert.deepEqual(
+    caps.stops.map(({ partition, offset, reason }) => [partition, offset, reason]),
+    [[0, 3, 'refused']],
+  )
+  assert.deepEqual([setup.letters.length, bad.settled.length, good.settled.length], [3, 3, 10])
+  assert.equal(setup.deliverer.undeliveredBytes, 700, 'what is held keeps its memory')
+  assert.equal(setup.deliverer.batchesInFlight, 0)
+  setup.add(good, [10])
+  setup.add(bad, [10])
+  await clock.advance(600_000)
+  assert.deepEqual([setup.letters.length, bad.settled.length, good.settled.length], [3, 3, 11])
+  assert.ok(
+    sink.written.length > 5 && sink.written.length < 30,
+    `${sink.written.length} writes in ten minutes`,
+  )
+  assert.equal(optional.written.flat().length, 22, 'a best-effort sink gets each fragment once')
+
+  sink.isRefusing = false
+  await clock.advance(61_000)
+  assert.deepEqual(
+    bad.settled.flat().sort((a, b) => a - b),
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+  )
+  assert.equal(setup.letters.length, 3)
+  assert.equal(caps.stops.length, 0)
+  assert.equal(setup.deliverer.undeliveredBytes, 0)
+  assert.equal(setup.released.length, 22)
+})
+
+test('good records in between end a run of refused ones, also when no batch of theirs has a refused one', async () => {
+  const { sink, clock, caps, setup, tasks } = setUpRefusing()
+  const [bad] = tasks
+  for (let round = 0; round < 12; round++) {
+    sink.isRefusing = round % 3 !== 2
+    setup.add(bad, [round])
+    await clock.advance(1_000)
+    for (const letter of setup.letters) letter.onStored()
+    await settlePromises()
+  }
+  assert.equal(setup.letters.length, 8)
+  assert.equal(caps.stops.length, 0)
+})
+
+test('a fragment that is tried again while dead letters of its first batch are still on their way is finished once', async () => {
+  const { sink, clock, setup, tasks } = setUpRefusing()
+  const [bad] = tasks
+  for (let offset = 0; offset < 5; offset++) setup.add(bad, [offset])
+  await clock.advance(1_000)
+  assert.equal(setup.letters.length, 3)
+  sink.isRefusing = false
+  await clock.advance(61_000)
+  assert.deepEqual(bad.settled.flat(), [3, 4])
+  assert.equal(setup.deliverer.undeliveredBytes, 300, 'those whose letters are not stored yet')
+  for (const letter of setup.letters) letter.onStored()
+  await settlePromises()
+  assert.equal(setup.deliverer.undeliveredBytes, 0)
+  assert.deepEqual(setup.released.toSorted(), [0, 1, 2, 3, 4])
+})
+
+for (const [end, how] of [
+  ['is lost', 'lose'],
+  ['stops with its worker', 'drain'],
+] as const) {
+  test(`fragments that are held are neither settled nor kept in memory when their partition ${end}`, async () => {
+    const { clock, setup, tasks, opened } = setUpRefusing()
+    const [bad] = tasks
+    for (let offset = 0; offset < 6; offset++) setup.add(bad, [offset])
+    await clock.advance(1_000)
+    for (const letter of setup.letters) letter.onStored()
+    await settlePromises()
+    assert.equal(setup.deliverer.undeliveredBytes, 300)
+    if (how === 'lose') {
+      bad.isAlive = false
+      opened[0]?.close()
+      await settlePromises()
+    } else await setup.deliverer.drained()
+    assert.equal(setup.deliverer.undeliveredBytes, 0)
+    assert.equal(setup.released.length, 6)
+    assert.equal(bad.settled.length, 3)
+    await clock.advance(600_000)
+    assert.equal(setup.released.length, 6, 'once')
+  })
+}
 
 test('a best-effort sink that fails loses and counts its records, and neither holds the watermark nor the memory of the others', async () => {
   const [required, optional] = [new FakeSink('required'), new FakeSink('optional')]

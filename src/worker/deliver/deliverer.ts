@@ -7,8 +7,11 @@ import type { WorkerCounters } from '../../telemetry/counters.ts'
 import type { SinkHealth } from '../../telemetry/health.ts'
 import { type Logger, RepeatedWarnings } from '../../telemetry/logger.ts'
 import type { DeliveryMetrics } from '../../telemetry/metrics.ts'
-import { type BestEffortLimits, BestEffortSink } from './best-effort-sink.ts'
+import { BestEffortSink } from './best-effort-sink.ts'
+import type { DeadLetterCaps } from './dead-letter-caps.ts'
+import { DELIVERER_LIMITS, type DelivererLimits } from './deliverer-limits.ts'
 import { type Delivery, SharedDelivery } from './delivery.ts'
+import { HeldFragments, type Part } from './held-fragments.ts'
 import { storeRefused } from './refused-records.ts'
 import { RequiredSink } from './required-sink.ts'
 
@@ -26,40 +29,13 @@ export interface DeliveryGate {
   resume(reason: 'undelivered'): void
 }
 
-export interface DelivererLimits {
-  /** Rows of one batch. Default 50,000. */
-  readonly batchRows: number
-  /** Bytes of one batch. Default 32 MiB. */
-  readonly batchBytes: number
-  /** How long a fragment waits for others. Default 1 s. */
-  readonly lingerMs: number
-  /** Default 2. */
-  readonly maxBatchesInFlight: number
-  /** What may be held that is not settled; over it, reading pauses. Default 96 MiB. */
-  readonly maxUndeliveredBytes: number
-  readonly bestEffort: BestEffortLimits
-}
-
-export const DELIVERER_LIMITS: DelivererLimits = {
-  batchRows: 50_000,
-  batchBytes: 32 * 1024 * 1024,
-  lingerMs: 1_000,
-  maxBatchesInFlight: 2,
-  maxUndeliveredBytes: 96 * 1024 * 1024,
-  bestEffort: {
-    maxQueueBytes: 32 * 1024 * 1024,
-    batchRows: 50_000,
-    batchBytes: 32 * 1024 * 1024,
-    maxAttempts: 6,
-  },
-}
-
 export interface DelivererOptions {
   readonly required: readonly Sink[]
   readonly bestEffort: readonly Sink[]
   readonly processor: FragmentProcessor | null
   readonly gate: DeliveryGate
   readonly deadLetters: DeadLetterQueue
+  readonly caps: DeadLetterCaps
   readonly clock: Clock
   readonly random: () => number
   readonly logger: Logger
@@ -68,6 +44,8 @@ export interface DelivererOptions {
   readonly limits?: DelivererLimits
   readonly backoff?: Backoff
 }
+
+const NONE: ReadonlySet<SharedDelivery> = new Set()
 
 /**
  * Brings closed fragments to the sinks. Batches are shared by all tasks, and at most two are on their way. A batch is processed,
@@ -81,6 +59,7 @@ export class Deliverer {
   readonly #bestEffort: readonly BestEffortSink[]
   readonly #warnings: RepeatedWarnings
   readonly #closing = new AbortController()
+  readonly #held: HeldFragments
   #queue: SharedDelivery[] = []
   #queuedRows = 0
   #queuedBytes = 0
@@ -97,6 +76,7 @@ export class Deliverer {
     this.#options = options
     this.#limits = options.limits ?? DELIVERER_LIMITS
     this.#warnings = new RepeatedWarnings(options.logger, options.clock)
+    this.#held = new HeldFragments(options.caps, (parts) => this.#writeAgain(parts))
     const mayDeliver = (): boolean => options.gate.mayDeliver()
     this.#required = options.required.map((sink) => new RequiredSink({ ...options, sink, mayDeliver }))
     this.#bestEffort = options.bestEffort.map(
@@ -165,6 +145,7 @@ export class Deliverer {
   /** From now on nothing waits for a batch to fill. Resolves when everything is settled, best-effort queues included. */
   async drained(): Promise<void> {
     this.#isDraining = true
+    this.#giveUpHeld()
     this.#dispatch()
     if (this.#undeliveredBytes > 0) {
       await new Promise<void>((resolve) => this.#wantEmpty.push(resolve))
@@ -177,6 +158,7 @@ export class Deliverer {
     this.#closing.abort()
     this.#linger?.cancel()
     for (const shared of this.#queue.splice(0)) this.#finish(shared)
+    this.#giveUpHeld()
     await Promise.all([...this.#running, ...this.#bestEffort.map((queue) => queue.close())])
   }
 
@@ -223,33 +205,64 @@ export class Deliverer {
 
   /** Never rejects: a failure here would be an error of ours, and is treated as an outage, not as a loss. */
   async #deliver(batch: readonly SharedDelivery[]): Promise<void> {
-    const signal = this.#closing.signal
     const alive = batch.filter(({ delivery }) => delivery.task.isAlive)
     this.#options.counters.fragmentsDropped += batch.length - alive.length
     const processed = await this.#process(alive)
+    let held: ReadonlySet<SharedDelivery> = NONE
     if (processed !== null) {
-      const deliveries = new Map<Fragment, SharedDelivery>()
-      processed.forEach((fragment, index) => {
+      const parts = processed.flatMap((fragment, index): Part[] => {
         const shared = alive[index]
-        if (shared !== undefined) deliveries.set(fragment, shared)
+        return shared === undefined ? [] : [{ fragment, shared }]
       })
-      for (const queue of this.#bestEffort) {
-        queue.offer([...deliveries].map(([fragment, shared]) => ({ fragment, shared })))
-      }
-      const wanted = (): Fragment[] =>
-        processed.filter((fragment) => deliveries.get(fragment)?.delivery.task.isAlive === true)
-      const results = await Promise.all(this.#required.map((sink) => sink.write(wanted, signal)))
-      if (!results.includes(null)) {
-        const refused = results.flatMap((result) => result ?? [])
-        if (refused.length > 0) {
-          const deliveries = alive.map(({ delivery }) => delivery)
-          await storeRefused(deliveries, refused, this.#options.deadLetters, signal)
-        }
-        if (!signal.aborted) for (const shared of alive) this.#settle(shared)
-        this.#options.counters.batches += 1
-      }
+      for (const queue of this.#bestEffort) queue.offer(parts)
+      held = await this.#write(parts)
     }
-    for (const shared of batch) this.#finish(shared)
+    this.#finishAll(batch, held)
+  }
+
+  /** Writes fragments to the required sinks and settles them, but for those that it gives back: they are held. */
+  async #write(parts: readonly Part[]): Promise<ReadonlySet<SharedDelivery>> {
+    const { counters, deadLetters } = this.#options
+    const signal = this.#closing.signal
+    const wanted = (): Fragment[] =>
+      parts.filter(({ shared }) => shared.delivery.task.isAlive).map(({ fragment }) => fragment)
+    const results = await Promise.all(this.#required.map((sink) => sink.write(wanted, signal)))
+    if (results.includes(null) || signal.aborted) return NONE
+    const refused = results.flatMap((result) => result ?? [])
+    const held = this.#held.judge(parts, refused)
+    const done = parts.map(({ shared }) => shared).filter((shared) => !held.has(shared))
+    if (refused.length > 0) {
+      await storeRefused(
+        done.map(({ delivery }) => delivery),
+        refused,
+        deadLetters,
+        signal,
+      )
+    }
+    if (!signal.aborted) for (const shared of done) this.#settle(shared)
+    counters.batches += 1
+    return held
+  }
+
+  /** Fragments that were held: best-effort sinks have them, and their payloads are stored. */
+  #writeAgain(parts: readonly Part[]): void {
+    const running = this.#write(parts).then((held) => {
+      this.#running.delete(running)
+      this.#finishAll(
+        parts.map(({ shared }) => shared),
+        held,
+      )
+    })
+    this.#running.add(running)
+  }
+
+  #finishAll(all: readonly SharedDelivery[], held: ReadonlySet<SharedDelivery>): void {
+    for (const shared of all) if (!held.has(shared)) this.#finish(shared)
+    if (this.#isDraining) this.#giveUpHeld()
+  }
+
+  #giveUpHeld(): void {
+    for (const { shared } of this.#held.takeAll()) this.#finish(shared)
   }
 
   async #process(alive: readonly SharedDelivery[]): Promise<readonly Fragment[] | null> {

@@ -26,7 +26,13 @@ export async function storeRefused(
 }
 
 /** Processing may have put another object in the place of a record: what stays is where it came from. */
-function placeOf({ partition, offset }: { readonly partition: number; readonly offset: number }): string {
+export function placeOf({
+  partition,
+  offset,
+}: {
+  readonly partition: number
+  readonly offset: number
+}): string {
   return `${partition}/${offset}`
 }
 

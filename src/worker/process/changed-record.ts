@@ -1,3 +1,4 @@
+import type { FirstArrival } from '../../model/first-arrival.ts'
 import type { FragmentRecord } from '../../model/fragment.ts'
 import type { NodeTraceLog } from '../../model/node-trace-log.ts'
 import type { PayloadReference } from '../../model/payload-reference.ts'
@@ -19,6 +20,7 @@ export class ChangedRecord implements FragmentRecord {
   readonly partition: number
   readonly offset: number
   readonly receivedAtMs: number
+  readonly firstArrival: FirstArrival | undefined
   readonly byteLength: number
   readonly rowCount: number
   readonly hasLargeValue: boolean
@@ -37,6 +39,7 @@ export class ChangedRecord implements FragmentRecord {
     this.partition = original.partition
     this.offset = original.offset
     this.receivedAtMs = original.receivedAtMs
+    this.firstArrival = original.firstArrival
     this.byteLength = original.byteLength
     this.rowCount = original.rowCount
     this.hasLargeValue = original.hasLargeValue

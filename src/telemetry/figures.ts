@@ -42,4 +42,4 @@ export interface WorkerFigures {
   readonly isReady: boolean
 }
 
-export const PAUSE_REASONS = ['undelivered'] as const
+export const PAUSE_REASONS = ['undelivered', 'memory'] as const

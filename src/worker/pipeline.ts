@@ -14,7 +14,8 @@ import {
   type DeliveryGate,
   type FragmentProcessor,
 } from './deliver/deliverer.ts'
-import { MemoryGuard, memoryShares } from './memory.ts'
+import { MemoryGuard } from './memory.ts'
+import { memoryShares } from './memory-shares.ts'
 
 export interface PipelineOptions {
   readonly rules: ClosingRules
@@ -32,7 +33,7 @@ export interface PipelineDeps {
   readonly required: readonly Sink[]
   readonly bestEffort: readonly Sink[]
   readonly deadLetterProducer: DeadLetterProducer
-  readonly gate: DeliveryGate
+  readonly gate: DeliveryGate & MemoryGate
   readonly instanceId: string
   readonly metrics: DeliveryMetrics
   readonly counters: WorkerCounters
@@ -41,6 +42,13 @@ export interface PipelineDeps {
   readonly logger: Logger
   /** Resident memory of the process. */
   readonly readRss: () => number
+  readonly collectGarbage: () => void
+}
+
+/** Reading stops while the process is close to its memory limit. */
+export interface MemoryGate {
+  pause(reason: 'memory'): void
+  resume(reason: 'memory'): void
 }
 
 /** Everything between the source and the sinks: assemble → process → deliver, with the memory that they share. */
@@ -58,6 +66,7 @@ export class Pipeline {
       producer: deps.deadLetterProducer,
       topic: options.deadLetterTopic,
       connectorName: groupId,
+      maxBytes: shares.deadLetterBytes,
       taskId: deps.instanceId,
     })
     this.deliverer = new Deliverer({
@@ -73,7 +82,7 @@ export class Pipeline {
           ...DELIVERER_LIMITS.bestEffort,
           batchRows,
           batchBytes: shares.batchBytes,
-          maxQueueBytes: bestEffortQueueBytes,
+          maxQueueBytes: Math.min(bestEffortQueueBytes, shares.bestEffortBytes),
         },
       },
     })
@@ -91,6 +100,8 @@ export class Pipeline {
         this.assembly.scaleShare(scale)
         this.deliverer.scaleShare(scale)
       },
+      onPause: (isPaused) => (isPaused ? deps.gate.pause('memory') : deps.gate.resume('memory')),
+      isIdle: () => this.deliverer.undeliveredBytes === 0,
     })
   }
 

@@ -1,14 +1,13 @@
-import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
-  RecordSender,
-  spanLine,
-  writeContentLedger,
-} from '../integration-tests/invariants/records-for-tests.ts'
+  compressibleText,
+  randomText,
+  sendPayloads,
+} from '../integration-tests/invariants/payload-records.ts'
+import { RecordSender, writeContentLedger } from '../integration-tests/invariants/records-for-tests.ts'
 import type { TcpProxy } from '../integration-tests/support/tcp-proxy.ts'
 import { spawnCli } from '../src/local/demo/cli-process.ts'
-import { benchTrace } from './data.ts'
 
 type Environment = Readonly<Record<string, string>>
 
@@ -20,6 +19,8 @@ export interface CaseContext {
   newFile(name: string): string
   readonly say: (line: string) => void
   readonly clickHouse: TcpProxy
+  /** Waits until the worker delivers. */
+  untilDelivering(): Promise<void>
 }
 
 export interface MemoryCase {
@@ -84,11 +85,11 @@ export const MEMORY_CASES: Readonly<Record<string, MemoryCase>> = {
   compressible: {
     about:
       '1 MB payloads that compress to less than a twentieth, 2 GB of them, 30 in a batch of the producer',
-    before: async (context) => [await sendPayloads(context, 2_000, compressibleText, 32 * MIB)],
+    before: async (context) => [await payloads(context, 2_000, compressibleText, 32 * MIB)],
   },
   incompressible: {
     about: '1 MB payloads that do not compress, 1 GB of them',
-    before: async (context) => [await sendPayloads(context, 1_000, randomText, 1 * MIB)],
+    before: async (context) => [await payloads(context, 1_000, randomText, 1 * MIB)],
   },
   outage: {
     about: 'ClickHouse hangs, then refuses, for 3 minutes each, under load',
@@ -102,7 +103,7 @@ export const MEMORY_CASES: Readonly<Record<string, MemoryCase>> = {
         '--payload-share',
         '0.05',
       ])
-      await sleep(10_000)
+      await context.untilDelivering()
       for (const state of ['hanging', 'refusing'] as const) {
         context.say(`ClickHouse is ${state}`)
         context.clickHouse.set(state)
@@ -133,20 +134,8 @@ async function load(context: CaseContext, flags: readonly string[]): Promise<str
   return ledger
 }
 
-const PAYLOAD_BYTES = 1_000_000
-
-function compressibleText(index: number): string {
-  return `payload ${index} of an agent that says the same again and again. `
-    .repeat(17_000)
-    .slice(0, PAYLOAD_BYTES)
-}
-
-function randomText(): string {
-  return randomBytes((PAYLOAD_BYTES * 3) / 4).toString('base64')
-}
-
 /** One span a record, with one value of 1 MB. */
-async function sendPayloads(
+async function payloads(
   context: CaseContext,
   full: number,
   text: (index: number) => string,
@@ -161,27 +150,13 @@ async function sendPayloads(
     maxBatchBytes,
     maxRequestBytes: 8 * maxBatchBytes,
   })
-  const lines: object[] = []
-  const startNs = BigInt(Date.now()) * 1_000_000n
+  const ledger = context.newFile('payloads.jsonl')
   try {
-    for (let index = 0; index < full * scale; ) {
-      const records = []
-      for (let bytes = 0; bytes < 6 * maxBatchBytes && index < full * scale; index++) {
-        const [first] = benchTrace(index, 7, startNs)
-        const span = first!.spans[0]!
-        span.attributes.push({ key: 'gen_ai.prompt', value: text(index) })
-        const batch = { ...first!, spans: [span] }
-        lines.push(spanLine(batch, span))
-        const value = sender.spanBatch(batch)
-        bytes += value.length
-        records.push({ key: Buffer.from(batch.sid), value })
-      }
-      await sender.send(records)
-    }
+    const count = Math.ceil(full * scale)
+    const bytesPerSend = 6 * maxBatchBytes
+    writeContentLedger(ledger, await sendPayloads(sender, { count, text, bytesPerSend, seed: 7 }))
   } finally {
     await sender.close()
   }
-  const ledger = context.newFile('payloads.jsonl')
-  writeContentLedger(ledger, lines)
   return ledger
 }

@@ -20,6 +20,10 @@ export interface SourceFigures {
   readonly lostByRetention: number
   /** Times that a partition had to wait for a schema or for the dead-letter topic. */
   readonly blocked: number
+  /** Batches that came while reading was paused, and were left for later, whole or in part. */
+  readonly refusedBatches: number
+  /** Fetches that brought more than may be unpacked at once: the rest was left for later. */
+  readonly cutFetches: number
 }
 
 /** What stands at the moment: read when `/metrics` is asked. */

@@ -29,7 +29,7 @@ export function memoryShares(maxMemoryBytes: number): MemoryShares {
     openBytes: part(0.2),
     undeliveredBytes: part(0.12),
     // The rows that a sink makes of a batch take more than twice its bytes, and two batches are on their way.
-    batchBytes: Math.min(32 * MIB, part(0.03)),
+    batchBytes: Math.min(32 * MIB, part(0.035)),
     bestEffortBytes: part(0.08),
     deadLetterBytes: Math.min(16 * MIB, part(0.04)),
     fetchPartitionBytes: Math.min(MIB, Math.max(128 * KIB, Math.floor(maxMemoryBytes / 256))),

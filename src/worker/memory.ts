@@ -22,11 +22,12 @@ const MIN_SCALE = 0.5
 const SHRINK = 0.988
 const GROW = 1.005
 /** Shares of the limit: from here on garbage is collected; reading pauses; reading goes on. */
-const COLLECT_FROM = 0.8
-const PAUSE_FROM = 0.9
-const RESUME_BELOW = 0.85
-/** Collections take at most this share of the time. */
-const COLLECT_SHARE = 0.05
+const COLLECT_FROM = 0.75
+const PAUSE_FROM = 0.85
+const RESUME_BELOW = 0.8
+/** Collections take at most this share of the time: near the limit, and where reading pauses, which is dearer. */
+const COLLECT_SHARE = 0.1
+const COLLECT_SHARE_PAUSED = 0.33
 const MIN_COLLECT_MS = 1_000
 
 /**
@@ -40,7 +41,8 @@ export class MemoryGuard {
   readonly #warnings: RepeatedWarnings
   #scale = 1
   #isPaused = false
-  #mayCollectAtMs = Number.NEGATIVE_INFINITY
+  #collectedAtMs = Number.NEGATIVE_INFINITY
+  #collectMs = 0
   #timer: Timer | null = null
 
   constructor(options: MemoryGuardOptions) {
@@ -66,20 +68,21 @@ export class MemoryGuard {
   check(): void {
     const { maxMemoryBytes, readRss } = this.#options
     const before = readRss() / maxMemoryBytes
-    const hasCollected = before > COLLECT_FROM && this.#collect()
+    const hasCollected =
+      before > COLLECT_FROM && this.#collect(before > PAUSE_FROM ? COLLECT_SHARE_PAUSED : COLLECT_SHARE)
     const used = hasCollected ? readRss() / maxMemoryBytes : before
     this.#checkScale(used)
     this.#checkPause(used, hasCollected)
   }
 
   /** False = one was made a short time ago. */
-  #collect(): boolean {
+  #collect(share: number): boolean {
     const { clock, collectGarbage } = this.#options
     const startMs = clock.monotonicMs()
-    if (startMs < this.#mayCollectAtMs) return false
+    if (startMs - this.#collectedAtMs < Math.max(MIN_COLLECT_MS, this.#collectMs / share)) return false
     collectGarbage()
-    const endMs = clock.monotonicMs()
-    this.#mayCollectAtMs = endMs + Math.max(MIN_COLLECT_MS, (endMs - startMs) / COLLECT_SHARE)
+    this.#collectedAtMs = clock.monotonicMs()
+    this.#collectMs = this.#collectedAtMs - startMs
     return true
   }
 

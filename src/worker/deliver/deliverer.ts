@@ -29,7 +29,7 @@ export interface DeliveryGate {
 export interface DelivererLimits {
   /** Rows of one batch. Default 50,000. */
   readonly batchRows: number
-  /** Bytes of one batch. Default 32 MiB. */
+  /** Bytes that one batch holds. Default 32 MiB. */
   readonly batchBytes: number
   /** How long a fragment waits for others. Default 1 s. */
   readonly lingerMs: number
@@ -151,7 +151,7 @@ export class Deliverer {
     this.#undeliveredBytes += delivery.heldBytes
     this.#queue.push(shared)
     this.#queuedRows += delivery.fragment.rowCount
-    this.#queuedBytes += delivery.fragment.byteLength
+    this.#queuedBytes += delivery.heldBytes
     this.#checkShare()
     this.#dispatch()
   }
@@ -210,11 +210,11 @@ export class Deliverer {
     let rows = 0
     let bytes = 0
     for (const { delivery } of this.#queue) {
-      const { rowCount, byteLength } = delivery.fragment
-      if (count > 0 && (rows + rowCount > batchRows || bytes + byteLength > batchBytes)) break
+      const { fragment, heldBytes } = delivery
+      if (count > 0 && (rows + fragment.rowCount > batchRows || bytes + heldBytes > batchBytes)) break
       count += 1
-      rows += rowCount
-      bytes += byteLength
+      rows += fragment.rowCount
+      bytes += heldBytes
     }
     this.#queuedRows -= rows
     this.#queuedBytes -= bytes

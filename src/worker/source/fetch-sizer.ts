@@ -18,7 +18,7 @@ export interface Fetched {
 
 const FIRST_RATIO = 4
 const FIRST_BYTES = 512 * 1024
-const MIN_BYTES = 64 * 1024
+const MIN_BYTES = 16 * 1024
 const GROW = 2
 /** How fast the figure of dear data is forgotten when cheaper data comes. */
 const FORGET = 0.8

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { processUsage } from '../integration-tests/support/process-usage.ts'
 import { spawnCli } from '../src/local/demo/cli-process.ts'
-import { processUsage } from './process-usage.ts'
 
 const MIB = 1024 * 1024
 const SAMPLE_MS = 250

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { benchTrace } from '../../bench/data.ts'
+import { generateTrace } from '../../src/audit/generator.ts'
 import { type RecordSender, spanLine } from './records-for-tests.ts'
 
 const PAYLOAD_BYTES = 1_000_000
@@ -23,14 +23,18 @@ export async function sendPayloads(
 ): Promise<object[]> {
   const { count, text, bytesPerSend, seed } = options
   const lines: object[] = []
-  const startNs = BigInt(Date.now()) * 1_000_000n
+  const plan = {
+    ...{ seed, run: seed, startMs: Date.now(), traces: count, spansPerTrace: 1 },
+    ...{ payloadShare: 0, hasLogs: false, openShare: 0, oddTimeShare: 0 },
+  }
   for (let index = 0; index < count; ) {
     const records: { key: Buffer; value: Buffer }[] = []
     for (let bytes = 0; bytes < bytesPerSend && index < count; index++) {
-      const [first] = benchTrace(index, seed, startNs)
-      const span = first!.spans[0]!
+      const [record] = generateTrace(plan, index).records
+      if (record?.kind !== 'spans') throw new Error('the plan has spans only')
+      const { batch } = record
+      const span = batch.spans[0]!
       span.attributes.push({ key: 'gen_ai.prompt', value: text(index) })
-      const batch = { ...first!, spans: [span] }
       lines.push(spanLine(batch, span))
       const value = sender.spanBatch(batch)
       bytes += value.length

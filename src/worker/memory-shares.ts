@@ -1,4 +1,4 @@
-/** How the memory of a worker is divided: the sum of all, each at its worst, is below the limit. `docs/operations.md` has the sum. */
+/** How the memory of a worker is divided. `docs/operations.md` has the sum of all at their worst. */
 export interface MemoryShares {
   /** Open traces; over it the oldest are closed. */
   readonly openBytes: number
@@ -30,11 +30,11 @@ export function memoryShares(maxMemoryBytes: number): MemoryShares {
     undeliveredBytes: part(0.12),
     // The rows that a sink makes of a batch take more than twice its bytes, and two batches are on their way.
     batchBytes: Math.min(32 * MIB, part(0.035)),
-    bestEffortBytes: part(0.08),
-    deadLetterBytes: Math.min(16 * MIB, part(0.04)),
+    bestEffortBytes: part(0.04),
+    deadLetterBytes: Math.min(16 * MIB, part(0.02)),
     fetchPartitionBytes: Math.min(MIB, Math.max(128 * KIB, Math.floor(maxMemoryBytes / 256))),
     fetchBytes: Math.min(10 * MIB, Math.max(MIB, part(0.02))),
     unpackedBytes: Math.min(64 * MIB, Math.max(2 * MIB, part(0.05))),
-    unpackedBatchBytes: Math.max(16 * MIB, part(0.16)),
+    unpackedBatchBytes: Math.max(16 * MIB, part(0.12)),
   }
 }

@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { processUsage } from '../integration-tests/support/process-usage.ts'
 import { waitUntilCommitted } from '../src/audit/committed.ts'
 import { createKafka } from '../src/kafka/client.ts'
 import { spawnCli } from '../src/local/demo/cli-process.ts'
 import { createLogger } from '../src/telemetry/logger.ts'
-import { processUsage } from './process-usage.ts'
 import type { BenchResult } from './result.ts'
 
 const POLL_MS = 500

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { memoryShares } from '../../src/worker/memory.ts'
+import { memoryShares } from '../../src/worker/memory-shares.ts'
 import { useServers } from '../support/servers.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 import { metric } from '../worker/worker-for-tests.ts'

@@ -2,13 +2,23 @@ import { writeFileSync } from 'node:fs'
 import { bundledSchema } from '../../src/codec/bundled-schemas.ts'
 import { RecordWriter } from '../../src/codec/record-writer.ts'
 import { SchemaRegistry, subjectFor } from '../../src/codec/schema-registry.ts'
-import { CheckedProducer, type OutgoingRecord, type SentRecord } from '../../src/kafka/checked-producer.ts'
+import {
+  CheckedProducer,
+  type CheckedProducerOptions,
+  type OutgoingRecord,
+  type SentRecord,
+} from '../../src/kafka/checked-producer.ts'
 import { createKafka } from '../../src/kafka/client.ts'
 import type { NodeTraceLog } from '../../src/model/node-trace-log.ts'
 import type { Span, SpanBatch } from '../../src/model/span.ts'
 import { silentLogger } from '../../src/telemetry/logger.ts'
 import { freshName } from '../support/fresh.ts'
 import type { TestServers } from '../support/servers.ts'
+
+type SenderServers = Pick<TestServers, 'brokers' | 'registryUrl'>
+type SenderOptions = Partial<
+  Pick<CheckedProducerOptions, 'compression' | 'maxBatchBytes' | 'maxRequestBytes'>
+>
 
 /** Sends records of a test's own making to a topic, good and bad. */
 export class RecordSender {
@@ -18,13 +28,18 @@ export class RecordSender {
   readonly #writer = new RecordWriter()
   #schemaIds = { spans: 0, log: 0 }
 
-  private constructor(servers: TestServers, topic: string) {
+  private constructor(servers: SenderServers, topic: string, options: SenderOptions) {
     const kafka = createKafka(
       { brokers: servers.brokers },
       { clientId: freshName('client'), logger: silentLogger },
     )
     this.#topic = topic
-    this.#producer = new CheckedProducer({ kafka, brokers: servers.brokers, logger: silentLogger })
+    this.#producer = new CheckedProducer({
+      kafka,
+      brokers: servers.brokers,
+      logger: silentLogger,
+      ...options,
+    })
     this.registry = new SchemaRegistry({
       url: servers.registryUrl,
       timeoutMs: 10_000,
@@ -32,8 +47,12 @@ export class RecordSender {
     })
   }
 
-  static async open(servers: TestServers, topic: string): Promise<RecordSender> {
-    const sender = new RecordSender(servers, topic)
+  static async open(
+    servers: SenderServers,
+    topic: string,
+    options: SenderOptions = {},
+  ): Promise<RecordSender> {
+    const sender = new RecordSender(servers, topic, options)
     const register = (name: 'sidereal.SpanBatch' | 'sidereal.NodeTraceLog') =>
       sender.registry.register(subjectFor(topic, name), bundledSchema(name).json)
     sender.#schemaIds = {

@@ -38,6 +38,11 @@ export class CliProcess {
     }))
   }
 
+  get pid(): number {
+    if (this.#child.pid === undefined) throw new Error('the process was not started')
+    return this.#child.pid
+  }
+
   get stdout(): string {
     return this.#stdout
   }

@@ -1,9 +1,10 @@
 import { promisify } from 'node:util'
-import { constants, gzip, unzip, zstdCompress, zstdDecompress } from 'node:zlib'
+import { constants, gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib'
 import kafkajs, { type CompressionTypes } from 'kafkajs'
 import { compressFrame, decompressFrame } from 'lz4-napi'
 import { lz4UnpackedBytes } from './lz4-size.ts'
 import { decodeSnappy, encodeSnappy } from './snappy-framing.ts'
+import { budgeted, UnpackedTooLarge, type UnpackLimits } from './unpack-budget.ts'
 
 // Node finds no named exports here: kafkajs is CommonJS and builds them at run time.
 const { CompressionCodecs: codecs, CompressionTypes: types } = kafkajs
@@ -25,23 +26,25 @@ export function compressionType(compression: Compression): CompressionTypes {
   return TYPES[compression]
 }
 
-/** The largest record batch that is unpacked. Kafka's own limit counts compressed bytes, so a small batch could fill the memory. */
-export const MAX_UNPACKED_BYTES = 512 * 1024 * 1024
-
 interface Encoded {
   readonly buffer: Buffer
 }
 
 const compressZstd = promisify(zstdCompress)
 const compressGzip = promisify(gzip)
-const decompressGzip = promisify(unzip)
+
+/** Node's own size of a piece. Each is a turn of the thread pool, and all are joined at the end: so the first should be large enough. */
+const MIN_CHUNK_BYTES = 16 * 1024
 
 /** One frame of zstd and how many bytes of the input it took. */
-function decompressZstdFrame(input: Buffer): Promise<{ output: Buffer; consumed: number }> {
+function decompressZstdFrame(
+  input: Buffer,
+  limits: UnpackLimits,
+): Promise<{ output: Buffer; consumed: number }> {
   return new Promise((resolve, reject) => {
-    const options = { info: true, maxOutputLength: MAX_UNPACKED_BYTES }
+    const options = { info: true, maxOutputLength: limits.maxBytes, chunkSize: chunkSizeFor(limits) }
     zstdDecompress(input, options, (error, result) => {
-      if (error !== null) return reject(error)
+      if (error !== null) return reject(tooLargeOr(error))
       // With `info` Node hands back the engine too, which its types do not say.
       const { buffer, engine } = result as unknown as { buffer: Buffer; engine: { bytesWritten: number } }
       resolve({ output: buffer, consumed: engine.bytesWritten })
@@ -50,56 +53,70 @@ function decompressZstdFrame(input: Buffer): Promise<{ output: Buffer; consumed:
 }
 
 /** Unpacks all frames: Node stops after the first one, without an error, and the rest of a batch would be lost. */
-export async function decodeZstd(input: Buffer): Promise<Buffer> {
+export async function decodeZstd(input: Buffer, { maxBytes, expectedBytes }: UnpackLimits): Promise<Buffer> {
   const frames: Buffer[] = []
   let rest = input
   let total = 0
   while (rest.length > 0) {
-    const { output, consumed } = await decompressZstdFrame(rest)
+    // Node takes no limit of 0; an empty frame may still follow.
+    const limits = { maxBytes: Math.max(1, maxBytes - total), expectedBytes }
+    const { output, consumed } = await decompressZstdFrame(rest, limits)
     if (consumed <= 0) throw new RangeError('zstd frame of no length')
     total += output.length
-    if (total > MAX_UNPACKED_BYTES) throw new RangeError('zstd frames unpack to more than the limit')
+    if (total > maxBytes) throw new UnpackedTooLarge('zstd frames unpack to more than the limit')
     frames.push(output)
     rest = rest.subarray(consumed)
   }
   return frames.length === 1 ? frames[0]! : Buffer.concat(frames)
 }
 
-/** @throws RangeError (of zlib, too) when it unpacks to more than `maxBytes` */
-export async function decodeGzip(input: Buffer, maxBytes: number = MAX_UNPACKED_BYTES): Promise<Buffer> {
-  return await decompressGzip(input, { maxOutputLength: maxBytes })
+/** kafkajs's own has no limit. */
+export function decodeGzip(input: Buffer, limits: UnpackLimits): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const options = { maxOutputLength: limits.maxBytes, chunkSize: chunkSizeFor(limits) }
+    gunzip(input, options, (error, output) => (error === null ? resolve(output) : reject(tooLargeOr(error))))
+  })
 }
 
-/** @throws RangeError when it unpacks to more than `maxBytes` */
-export async function decodeLz4(input: Buffer, maxBytes: number = MAX_UNPACKED_BYTES): Promise<Buffer> {
+export async function decodeLz4(input: Buffer, { maxBytes }: UnpackLimits): Promise<Buffer> {
   if (lz4UnpackedBytes(input, maxBytes) > maxBytes) {
-    throw new RangeError('lz4 frame unpacks to more than the limit')
+    throw new UnpackedTooLarge('lz4 frames unpack to more than the limit')
   }
-  return await decompressFrame(input)
+  return decompressFrame(input)
+}
+
+/** A quarter more than expected: what is not used is never touched, so it takes no memory. */
+function chunkSizeFor({ maxBytes, expectedBytes }: UnpackLimits): number {
+  return Math.min(Math.max(MIN_CHUNK_BYTES, Math.ceil(expectedBytes * 1.25)), maxBytes + MIN_CHUNK_BYTES)
+}
+
+function tooLargeOr(error: NodeJS.ErrnoException): Error {
+  return error.code === 'ERR_BUFFER_TOO_LARGE' ? new UnpackedTooLarge(error.message) : error
 }
 
 /**
- * Teaches kafkajs snappy, lz4 and zstd (it knows gzip only, without a limit, and a batch in an unknown codec stops a consumer for good). A producer may
- * change its codec at any time, so all are registered before the first connection. Calling it again changes nothing.
+ * Teaches kafkajs snappy, lz4 and zstd (it knows gzip only, and a batch in an unknown codec stops a consumer for good), each within
+ * the budget of its fetch. A producer may change its codec at any time, so all are registered before the first connection.
+ * Calling it again changes nothing.
  */
 export function registerCodecs(): void {
   codecs[types.GZIP] = () => ({
     compress: (encoded: Encoded) => compressGzip(encoded.buffer),
-    decompress: (input: Buffer) => decodeGzip(input),
+    decompress: budgeted(decodeGzip),
   })
   codecs[types.Snappy] = () => ({
     compress: (encoded: Encoded) => encodeSnappy(encoded.buffer),
-    decompress: (input: Buffer) => decodeSnappy(input, MAX_UNPACKED_BYTES),
+    decompress: budgeted((input, { maxBytes }) => decodeSnappy(input, maxBytes)),
   })
   codecs[types.LZ4] = () => ({
     // The Java client refuses frames whose blocks depend on one another; this library writes independent ones.
     compress: (encoded: Encoded) => compressFrame(encoded.buffer),
-    decompress: (input: Buffer) => decodeLz4(input),
+    decompress: budgeted(decodeLz4),
   })
   codecs[types.ZSTD] = () => ({
     // Level 1: half the CPU of the default for a few per cent of size.
     compress: (encoded: Encoded) =>
       compressZstd(encoded.buffer, { params: { [constants.ZSTD_c_compressionLevel]: 1 } }),
-    decompress: decodeZstd,
+    decompress: budgeted(decodeZstd),
   })
 }

@@ -1,4 +1,5 @@
 import { compress, uncompress } from 'snappy'
+import { UnpackedTooLarge } from './unpack-budget.ts'
 
 /** The xerial stream header (`org.xerial.snappy.SnappyCodec`): magic, version 1, compatible with 1. */
 const HEADER = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00, 0, 0, 0, 1, 0, 0, 0, 1])
@@ -21,7 +22,7 @@ export async function encodeSnappy(input: Buffer): Promise<Buffer> {
 /** Unpacks both forms that Kafka clients write: xerial framing (Java; streams may follow one another) and one raw block (librdkafka, Go). */
 export async function decodeSnappy(input: Buffer, maxBytes: number): Promise<Buffer> {
   if (!startsWithMagic(input, 0)) {
-    if (rawLength(input) > maxBytes) throw new RangeError('snappy block unpacks to more than the limit')
+    if (rawLength(input) > maxBytes) throw new UnpackedTooLarge('snappy block unpacks to more than the limit')
     return unpack(input)
   }
   const blocks: Buffer[] = []
@@ -38,7 +39,7 @@ export async function decodeSnappy(input: Buffer, maxBytes: number): Promise<Buf
     if (length > input.length - start) throw new RangeError('snappy stream ends inside a block')
     const block = input.subarray(start, start + length)
     total += rawLength(block)
-    if (total > maxBytes) throw new RangeError('snappy stream unpacks to more than the limit')
+    if (total > maxBytes) throw new UnpackedTooLarge('snappy stream unpacks to more than the limit')
     blocks.push(await unpack(block))
     position = start + length
   }

@@ -22,6 +22,10 @@ export interface SourceFigures {
   readonly lostByRetention: number
   /** Times that a partition had to wait for a schema or for the dead-letter topic. */
   readonly blocked: number
+  /** Batches that came while reading was paused, and were left for later, whole or in part. */
+  readonly refusedBatches: number
+  /** Fetches that brought more than may be unpacked at once: the rest was left for later. */
+  readonly cutFetches: number
 }
 
 /** What stands at the moment: read when `/metrics` is asked. */
@@ -44,4 +48,4 @@ export interface WorkerFigures {
   readonly isReady: boolean
 }
 
-export const PAUSE_REASONS = ['undelivered'] as const
+export const PAUSE_REASONS = ['undelivered', 'memory'] as const

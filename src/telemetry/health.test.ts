@@ -78,7 +78,16 @@ test('every metric with a closed set of labels is there at zero before anything 
       partitions: [
         { partition: 3, lagRecords: 7, lagSeconds: 1.5, watermarkAgeSeconds: 2.5, isStopped: true },
       ],
-      source: { commitsOk: 3, commitsFailed: 0, rebalances: 1, jumps: 0, lostByRetention: 0, blocked: 0 },
+      source: {
+        commitsOk: 3,
+        commitsFailed: 0,
+        rebalances: 1,
+        jumps: 0,
+        lostByRetention: 0,
+        blocked: 0,
+        refusedBatches: 0,
+        cutFetches: 0,
+      },
       memoryScale: 1,
       openTraces: 4,
       openBytes: 5,

@@ -142,6 +142,16 @@ export class WorkerMetrics implements DeliveryMetrics {
       'Times that a partition waited for a schema or for the dead-letter topic.',
       () => figures().source.blocked,
     )
+    this.#count(
+      'sidereal_batches_refused_total',
+      'Batches that came while reading was paused, and are read again.',
+      () => figures().source.refusedBatches,
+    )
+    this.#count(
+      'sidereal_fetches_cut_total',
+      'Fetches that brought more than may be unpacked at once; the rest is read again.',
+      () => figures().source.cutFetches,
+    )
     const gauge = (name: string, help: string, read: (now: WorkerFigures) => number): void => {
       const metric: Gauge = new Gauge({
         name,

@@ -2,39 +2,88 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ManualClock } from '../model/manual-clock.ts'
 import { silentLogger } from '../telemetry/logger.ts'
-import { MemoryGuard, memoryShares } from './memory.ts'
+import { MemoryGuard } from './memory.ts'
 
-test('the shares leave room for the runtime, and a batch fits its share twice and more', () => {
-  for (const megabytes of [64, 256, 512, 4096]) {
-    const shares = memoryShares(megabytes * 1024 * 1024)
-    assert.ok(shares.openBytes + shares.undeliveredBytes < 0.5 * megabytes * 1024 * 1024)
-    assert.ok(shares.batchBytes * 3 <= shares.undeliveredBytes)
-    assert.ok(shares.fetchPartitionBytes <= shares.fetchBytes)
+/** A guard with a limit of 1,000 bytes, and what it was told to do. */
+class GuardBench {
+  readonly clock = new ManualClock()
+  readonly scales: number[] = []
+  readonly pauses: boolean[] = []
+  collections = 0
+  rssBytes = 0
+  isIdle = false
+  /** What a collection gives back. */
+  garbageBytes = 0
+  readonly guard = new MemoryGuard({
+    maxMemoryBytes: 1_000,
+    clock: this.clock,
+    logger: silentLogger,
+    readRss: () => this.rssBytes,
+    collectGarbage: () => {
+      this.collections += 1
+      this.rssBytes -= this.garbageBytes
+      this.garbageBytes = 0
+    },
+    onScale: (scale) => void this.scales.push(scale),
+    onPause: (isPaused) => void this.pauses.push(isPaused),
+    isIdle: () => this.isIdle,
+  })
+
+  async at(rssBytes: number, ms: number): Promise<void> {
+    this.rssBytes = rssBytes
+    await this.clock.advance(ms)
   }
+}
+
+test('near the limit the shares shrink to half at most, and grow back under it', async () => {
+  const bench = new GuardBench()
+  bench.guard.start()
+  await bench.at(1_100, 30_500)
+  assert.equal(bench.guard.scale, 0.5)
+  await bench.at(700, 30_000)
+  assert.equal(bench.guard.scale, 1)
+  const told = bench.scales.length
+  await bench.clock.advance(10_000)
+  assert.equal(bench.scales.length, told, 'nobody is told when nothing changes')
+  bench.guard.close()
+  await bench.at(1_100, 10_000)
+  assert.equal(bench.guard.scale, 1)
 })
 
-test('over the limit the shares shrink to half at most, and grow back under it', async () => {
-  const clock = new ManualClock()
-  const scales: number[] = []
-  let rssBytes = 600
-  const guard = new MemoryGuard({
-    maxMemoryBytes: 512,
-    clock,
-    logger: silentLogger,
-    readRss: () => rssBytes,
-    onScale: (scale) => void scales.push(scale),
-  })
-  guard.start()
-  await clock.advance(30_500)
-  assert.equal(guard.scale, 0.5)
-  rssBytes = 400
-  await clock.advance(30_000)
-  assert.equal(guard.scale, 1)
-  const told = scales.length
-  await clock.advance(10_000)
-  assert.equal(scales.length, told, 'nobody is told when nothing changes')
-  guard.close()
-  rssBytes = 600
-  await clock.advance(10_000)
-  assert.equal(guard.scale, 1)
+test('garbage is collected before reading pauses, and not again and again', async () => {
+  const bench = new GuardBench()
+  bench.guard.start()
+  bench.garbageBytes = 300
+  await bench.at(950, 100)
+  assert.deepEqual([bench.collections, bench.pauses], [1, []], 'what was given back is enough')
+  await bench.at(800, 900)
+  assert.equal(bench.collections, 1)
+  await bench.at(800, 1_000)
+  assert.equal(bench.collections, 2)
+  await bench.at(500, 10_000)
+  assert.equal(bench.collections, 2, 'not far from the limit')
+  bench.guard.close()
+})
+
+test('reading pauses close to the limit, and goes on when memory was given back', async () => {
+  const bench = new GuardBench()
+  bench.guard.start()
+  await bench.at(950, 100)
+  assert.deepEqual(bench.pauses, [true])
+  await bench.at(820, 5_000)
+  assert.deepEqual(bench.pauses, [true], 'not for a little')
+  await bench.at(790, 100)
+  assert.deepEqual(bench.pauses, [true, false])
+  bench.guard.close()
+})
+
+test('reading goes on when nothing is left that could be given back: lag must not grow for ever', async () => {
+  const bench = new GuardBench()
+  bench.guard.start()
+  await bench.at(950, 2_000)
+  assert.deepEqual(bench.pauses, [true])
+  bench.isIdle = true
+  await bench.at(950, 2_000)
+  assert.deepEqual(bench.pauses, [true, false])
+  bench.guard.close()
 })

@@ -1,58 +1,48 @@
 import type { Clock, Timer } from '../model/clock.ts'
 import { type Logger, RepeatedWarnings } from '../telemetry/logger.ts'
 
-/** How the memory of a worker is divided. The rest is the runtime, fetch responses and the column builders of the sinks. */
-export interface MemoryShares {
-  /** Open traces; over it the oldest are closed. */
-  readonly openBytes: number
-  /** Closed, not yet settled; over it reading pauses. */
-  readonly undeliveredBytes: number
-  /** One batch of fragments. */
-  readonly batchBytes: number
-  /** Bytes of one partition in a fetch, and of one fetch. */
-  readonly fetchPartitionBytes: number
-  readonly fetchBytes: number
-}
-
-const MIB = 1024 * 1024
-
-/** @param maxMemoryBytes what the process may use (`SIDEREAL_MAX_MEMORY`), at least 64 MiB */
-export function memoryShares(maxMemoryBytes: number): MemoryShares {
-  const undeliveredBytes = Math.floor(maxMemoryBytes * 0.12)
-  return {
-    openBytes: Math.floor(maxMemoryBytes * 0.27),
-    undeliveredBytes,
-    // The rows that a sink makes of a batch take more than twice its bytes, and two batches are on their way.
-    batchBytes: Math.min(32 * MIB, Math.floor(maxMemoryBytes * 0.03)),
-    fetchPartitionBytes: Math.min(MIB, Math.max(128 * 1024, Math.floor(maxMemoryBytes / 256))),
-    fetchBytes: Math.min(10 * MIB, Math.max(MIB, Math.floor(maxMemoryBytes * 0.02))),
-  }
-}
-
 export interface MemoryGuardOptions {
   readonly maxMemoryBytes: number
   readonly clock: Clock
   readonly logger: Logger
   /** Resident memory of the process. */
   readonly readRss: () => number
+  /** A full collection: the runtime does not know of the limit, and leaves garbage lie. Takes a tenth of a second, and all else waits. */
+  readonly collectGarbage: () => void
   /** Makes both shares smaller: 1 = whole. */
   readonly onScale: (scale: number) => void
+  /** Stops reading, and goes on. */
+  readonly onPause: (isPaused: boolean) => void
+  /** True when everything that was read is delivered or open: waiting gives nothing back. */
+  readonly isIdle: () => boolean
 }
 
-const CHECK_MS = 1_000
+const CHECK_MS = 100
 const MIN_SCALE = 0.5
-const SHRINK = 0.9
-const GROW = 1.05
+const SHRINK = 0.988
+const GROW = 1.005
+/** Shares of the limit: from here on garbage is collected; reading pauses; reading goes on. */
+const COLLECT_FROM = 0.75
+const PAUSE_FROM = 0.85
+const RESUME_BELOW = 0.8
+/** Collections take at most this share of the time: near the limit, and where reading pauses, which is dearer. */
+const COLLECT_SHARE = 0.1
+const COLLECT_SHARE_PAUSED = 0.33
+const MIN_COLLECT_MS = 1_000
 
 /**
- * Watches the process's resident memory, which is the figure that an operator limits. While it is over the limit the shares
- * shrink step by step, down to half, and they grow back when it is under it again. Shares never fall to nothing: then every trace
- * would be closed at once, for memory that the runtime has simply not given back yet.
+ * Watches the process's resident memory, which is the figure that an operator limits, and keeps it below the limit in three steps: near it
+ * garbage is collected; nearer, reading pauses and the shares shrink, down to half. Shares never fall to nothing: then every trace would
+ * be closed at once, for memory that the runtime has simply not given back yet. Nor does reading stop for good: when nothing is left that
+ * could be given back, it goes on.
  */
 export class MemoryGuard {
   readonly #options: MemoryGuardOptions
   readonly #warnings: RepeatedWarnings
   #scale = 1
+  #isPaused = false
+  #collectedAtMs = Number.NEGATIVE_INFINITY
+  #collectMs = 0
   #timer: Timer | null = null
 
   constructor(options: MemoryGuardOptions) {
@@ -76,19 +66,57 @@ export class MemoryGuard {
   }
 
   check(): void {
-    const { maxMemoryBytes, readRss, onScale } = this.#options
-    const rssBytes = readRss()
-    const isOver = rssBytes > maxMemoryBytes
-    const scale = isOver ? Math.max(MIN_SCALE, this.#scale * SHRINK) : Math.min(1, this.#scale * GROW)
-    if (isOver) {
-      this.#warnings.warn(
-        'rss',
-        { rssBytes, maxMemoryBytes, scale },
-        'the process is over its memory limit: it holds less',
-      )
-    }
+    const { maxMemoryBytes, readRss } = this.#options
+    const before = readRss() / maxMemoryBytes
+    const hasCollected =
+      before > COLLECT_FROM && this.#collect(before > PAUSE_FROM ? COLLECT_SHARE_PAUSED : COLLECT_SHARE)
+    const used = hasCollected ? readRss() / maxMemoryBytes : before
+    this.#checkScale(used)
+    this.#checkPause(used, hasCollected)
+  }
+
+  /** False = one was made a short time ago. */
+  #collect(share: number): boolean {
+    const { clock, collectGarbage } = this.#options
+    const startMs = clock.monotonicMs()
+    if (startMs - this.#collectedAtMs < Math.max(MIN_COLLECT_MS, this.#collectMs / share)) return false
+    collectGarbage()
+    this.#collectedAtMs = clock.monotonicMs()
+    this.#collectMs = this.#collectedAtMs - startMs
+    return true
+  }
+
+  #checkScale(used: number): void {
+    const scale =
+      used > PAUSE_FROM
+        ? Math.max(MIN_SCALE, this.#scale * SHRINK)
+        : used < RESUME_BELOW
+          ? Math.min(1, this.#scale * GROW)
+          : this.#scale
     if (scale === this.#scale) return
     this.#scale = scale
-    onScale(scale)
+    this.#options.onScale(scale)
+  }
+
+  #checkPause(used: number, hasCollected: boolean): void {
+    const { maxMemoryBytes, isIdle, onPause } = this.#options
+    const figures = {
+      rssBytes: Math.round(used * maxMemoryBytes),
+      maxMemoryBytes,
+      scale: this.#scale,
+    }
+    if (!this.#isPaused && used > PAUSE_FROM && !isIdle()) {
+      this.#isPaused = true
+      onPause(true)
+      this.#warnings.warn(
+        'memory',
+        figures,
+        'the process is close to its memory limit: reading pauses until some is given back',
+      )
+    } else if (this.#isPaused && (used < RESUME_BELOW || (hasCollected && isIdle()))) {
+      this.#isPaused = false
+      onPause(false)
+    }
+    if (used > 1) this.#warnings.warn('over', figures, 'the process is over its memory limit')
   }
 }

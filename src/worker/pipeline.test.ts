@@ -154,6 +154,7 @@ function startPipeline(world: World, clock: ManualClock, isOut: () => boolean): 
       random: () => 0.5,
       logger: silentLogger,
       readRss: () => 0,
+      collectGarbage: () => undefined,
     },
   )
 }

@@ -12,7 +12,8 @@ import { DeadLetterCaps } from './deliver/dead-letter-caps.ts'
 import { type DeadLetterProducer, DeadLetters } from './deliver/dead-letters.ts'
 import { Deliverer, type DeliveryGate, type FragmentProcessor } from './deliver/deliverer.ts'
 import { DELIVERER_LIMITS } from './deliver/deliverer-limits.ts'
-import { MemoryGuard, memoryShares } from './memory.ts'
+import { MemoryGuard } from './memory.ts'
+import { memoryShares } from './memory-shares.ts'
 
 export interface PipelineOptions {
   readonly rules: ClosingRules
@@ -31,7 +32,7 @@ export interface PipelineDeps {
   readonly required: readonly Sink[]
   readonly bestEffort: readonly Sink[]
   readonly deadLetterProducer: DeadLetterProducer
-  readonly gate: DeliveryGate
+  readonly gate: DeliveryGate & MemoryGate
   readonly instanceId: string
   readonly metrics: DeliveryMetrics
   readonly counters: WorkerCounters
@@ -40,6 +41,13 @@ export interface PipelineDeps {
   readonly logger: Logger
   /** Resident memory of the process. */
   readonly readRss: () => number
+  readonly collectGarbage: () => void
+}
+
+/** Reading stops while the process is close to its memory limit. */
+export interface MemoryGate {
+  pause(reason: 'memory'): void
+  resume(reason: 'memory'): void
 }
 
 /** Everything between the source and the sinks: assemble → process → deliver, with the memory that they share. */
@@ -58,6 +66,7 @@ export class Pipeline {
       producer: deps.deadLetterProducer,
       topic: options.deadLetterTopic,
       connectorName: groupId,
+      maxBytes: shares.deadLetterBytes,
       taskId: deps.instanceId,
     })
     const { deadLetterLimits = DEAD_LETTER_LIMITS } = options
@@ -76,7 +85,7 @@ export class Pipeline {
           ...DELIVERER_LIMITS.bestEffort,
           batchRows,
           batchBytes: shares.batchBytes,
-          maxQueueBytes: bestEffortQueueBytes,
+          maxQueueBytes: Math.min(bestEffortQueueBytes, shares.bestEffortBytes),
         },
       },
     })
@@ -95,6 +104,8 @@ export class Pipeline {
         this.assembly.scaleShare(scale)
         this.deliverer.scaleShare(scale)
       },
+      onPause: (isPaused) => (isPaused ? deps.gate.pause('memory') : deps.gate.resume('memory')),
+      isIdle: () => this.deliverer.undeliveredBytes === 0,
     })
   }
 

@@ -18,8 +18,9 @@ import { WorkerCounters } from '../telemetry/counters.ts'
 import { HealthServer } from '../telemetry/health-server.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { WorkerMetrics } from '../telemetry/metrics.ts'
+import { garbageCollector } from './collect-garbage.ts'
 import { checkDeadLetterTopic } from './deliver/check-dead-letter-topic.ts'
-import { memoryShares } from './memory.ts'
+import { memoryShares } from './memory-shares.ts'
 import { Observer } from './observer.ts'
 import { Pipeline } from './pipeline.ts'
 import { openProcessor, type Processor } from './processor.ts'
@@ -103,6 +104,8 @@ export class Worker {
         commitIntervalMs: worker.commitIntervalMs,
         maxBytesPerPartition: shares.fetchPartitionBytes,
         maxBytes: shares.fetchBytes,
+        maxUnpackedBytes: shares.unpackedBytes,
+        maxUnpackedBatchBytes: shares.unpackedBatchBytes,
         startTimeoutMs: JOIN_MS,
       },
       {
@@ -154,6 +157,7 @@ export class Worker {
         random,
         logger,
         readRss: () => process.memoryUsage.rss(),
+        collectGarbage: garbageCollector(),
       },
     )
     this.#observer = new Observer(clock, {

@@ -5,6 +5,10 @@ import type { OpenTrace } from './open-trace.ts'
 import type { SlabPool } from './slabs.ts'
 import type { TraceRecord } from './trace-record.ts'
 
+/** Heap that the facts of a fragment cost, and of each of its rows: counted, as for a flood of tiny traces they are most of it. */
+const FACTS_OVERHEAD_BYTES = 1_000
+const ROW_FACTS_BYTES = 60
+
 const NO_HEADERS: RecordHeaders = {}
 
 /** A fragment as assembly hands it on, with its task and its memory. */
@@ -23,7 +27,7 @@ export class ClosedFragment {
     slabs: SlabPool,
   ) {
     this.task = task
-    this.heldBytes = trace.heldBytes
+    this.heldBytes = trace.heldBytes + FACTS_OVERHEAD_BYTES + trace.rowCount * ROW_FACTS_BYTES
     this.#records = trace.records
     this.#slabs = slabs
     for (const record of trace.records) slabs.pin(record)

@@ -111,13 +111,13 @@ export class SlabPool {
    * each that goes would leave it to the garbage collector when memory is given back, and it is in no hurry with memory off its heap.
    */
   shrink(): void {
-    this.#free.length -= this.#spare
+    for (const slab of this.#free.splice(this.#free.length - this.#spare)) giveBack(slab)
     this.#spare = this.#free.length
   }
 
   /** Gives all free slabs back, when memory is short. */
   trim(): void {
-    this.#free.length = 0
+    for (const slab of this.#free.splice(0)) giveBack(slab)
     this.#spare = 0
   }
 
@@ -139,8 +139,9 @@ export class SlabPool {
     if (slab === this.#current) return
     this.#slabs.delete(slab)
     this.#usedBytes -= slab.buffer.length
-    if (slab.buffer.length === this.#slabBytes && this.#free.length < this.#maxFreeSlabs)
+    if (slab.buffer.length === this.#slabBytes && this.#free.length < this.#maxFreeSlabs) {
       this.#free.push(slab)
+    } else giveBack(slab)
   }
 
   #slabWithRoom(length: number): Slab {
@@ -165,4 +166,9 @@ export class SlabPool {
     this.#usedBytes += slab.buffer.length
     return slab
   }
+}
+
+/** At once: the garbage collector is in no hurry with memory off its heap. A view that somebody kept is empty from now on. */
+function giveBack({ buffer }: Slab): void {
+  ;(buffer.buffer as ArrayBuffer).transfer(0)
 }

@@ -3,7 +3,7 @@ import type { BestEffortLimits } from './best-effort-sink.ts'
 export interface DelivererLimits {
   /** Rows of one batch. Default 50,000. */
   readonly batchRows: number
-  /** Bytes of one batch. Default 32 MiB. */
+  /** Bytes that one batch holds. Default 32 MiB. */
   readonly batchBytes: number
   /** How long a fragment waits for others. Default 1 s. */
   readonly lingerMs: number

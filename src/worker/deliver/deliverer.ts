@@ -131,7 +131,7 @@ export class Deliverer {
     this.#undeliveredBytes += delivery.heldBytes
     this.#queue.push(shared)
     this.#queuedRows += delivery.fragment.rowCount
-    this.#queuedBytes += delivery.fragment.byteLength
+    this.#queuedBytes += delivery.heldBytes
     this.#checkShare()
     this.#dispatch()
   }
@@ -192,11 +192,11 @@ export class Deliverer {
     let rows = 0
     let bytes = 0
     for (const { delivery } of this.#queue) {
-      const { rowCount, byteLength } = delivery.fragment
-      if (count > 0 && (rows + rowCount > batchRows || bytes + byteLength > batchBytes)) break
+      const { fragment, heldBytes } = delivery
+      if (count > 0 && (rows + fragment.rowCount > batchRows || bytes + heldBytes > batchBytes)) break
       count += 1
-      rows += rowCount
-      bytes += byteLength
+      rows += fragment.rowCount
+      bytes += heldBytes
     }
     this.#queuedRows -= rows
     this.#queuedBytes -= bytes

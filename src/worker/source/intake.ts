@@ -48,8 +48,14 @@ export class Intake {
 
   /** Takes a batch. Returns the last offset that was taken, or {@link NOTHING_TAKEN}. Never throws. */
   take(batch: SourceBatch): number {
-    const task = this.#deps.table.get(batch.partition)
+    const { table, counters } = this.#deps
+    const task = table.get(batch.partition)
     if (task === undefined || !this.#isOpen(task) || batch.isStale) return NOTHING_TAKEN
+    // The client hands over what it has fetched before: it comes again once reading goes on.
+    if (table.isPaused) {
+      counters.refusedBatches += 1
+      return NOTHING_TAKEN
+    }
     if (batch.fetchedOffset !== task.position) {
       this.#jump(task, batch.fetchedOffset)
       return NOTHING_TAKEN
@@ -62,6 +68,11 @@ export class Intake {
       for (const record of batch.records) {
         if (record.offset > task.position) this.#skipTo(task, record.offset)
         if (!this.#takeRecord(task, record)) return task.position > before ? task.position - 1 : NOTHING_TAKEN
+        // A record may close traces, and those fill the share: the rest of the batch waits where the log keeps it.
+        if (table.isPaused && task.position <= batch.lastOffset) {
+          counters.refusedBatches += 1
+          return task.position - 1
+        }
       }
     } catch (cause) {
       this.#deps.fail(

@@ -4,6 +4,7 @@ import { SiderealError } from '../../model/errors.ts'
 import type { SourceRecord } from '../../model/task.ts'
 import { within } from '../../model/within.ts'
 import type { Logger } from '../../telemetry/logger.ts'
+import { BoundedFetch } from './bounded-fetch.ts'
 import { NOTHING_TAKEN } from './intake.ts'
 import { kafkajsAssignor } from './kafkajs-assignor.ts'
 import { KafkajsGroup } from './kafkajs-group.ts'
@@ -36,6 +37,7 @@ export class KafkajsPort implements SourcePort {
   readonly #deps: KafkajsPortDeps
   readonly #consumer: Consumer
   #group: KafkajsGroup | undefined
+  #fetches: BoundedFetch | undefined
   #state: SourceState | undefined
 
   constructor(deps: KafkajsPortDeps) {
@@ -49,6 +51,7 @@ export class KafkajsPort implements SourcePort {
           onJoinStarting: () => this.#state?.onJoinStarting(),
           onCluster: (cluster) => {
             this.#group = new KafkajsGroup(cluster, settings.groupId, settings.topic)
+            this.#fetches = new BoundedFetch(cluster, settings)
           },
         }),
       ],
@@ -79,6 +82,11 @@ export class KafkajsPort implements SourcePort {
         eachBatch: async (payload) => this.#onBatch(state, payload),
       })
       .catch((cause: unknown) => state.onCrash(asError(cause)))
+  }
+
+  /** Fetches that brought more than fitted into memory. */
+  get cutFetches(): number {
+    return this.#fetches?.cuts ?? 0
   }
 
   /** Leaves the group. kafkajs may hang here behind a broker that is away: then by hand, then not at all. */

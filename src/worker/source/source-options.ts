@@ -18,6 +18,10 @@ export interface SourceOptions {
   readonly maxBytesPerPartition?: number
   /** Upper bound of one fetch over all partitions. */
   readonly maxBytes?: number
+  /** What the records of one fetch may take in memory, unpacked. */
+  readonly maxUnpackedBytes?: number
+  /** The largest record batch that is read, unpacked: beyond it the source is lost. */
+  readonly maxUnpackedBatchBytes?: number
   /** Age at which topic metadata is read anew: how soon new partitions are seen. */
   readonly metadataMaxAgeMs?: number
   readonly commitIntervalMs?: number
@@ -49,6 +53,8 @@ export const SOURCE_DEFAULTS = {
   maxWaitMs: 250,
   maxBytesPerPartition: 1_048_576,
   maxBytes: 10_485_760,
+  maxUnpackedBytes: 33_554_432,
+  maxUnpackedBatchBytes: 134_217_728,
   metadataMaxAgeMs: 60_000,
   commitIntervalMs: 1_000,
   maxUncommittedMs: 10_000,

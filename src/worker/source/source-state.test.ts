@@ -280,6 +280,24 @@ test('unblock before onRecord has answered is not lost', () => {
   assert.equal(bench.batch(0, 0, 9), 9)
 })
 
+test('what still comes while reading is paused is left, from the record on that filled the memory, and comes again', () => {
+  const bench = new SourceBench()
+  bench.open([0, 1])
+  bench.handler(0).answer = ({ offset }) => {
+    if (offset === 2) bench.state.pause('memory')
+    return 'taken'
+  }
+  assert.equal(bench.batch(0, 0, 5), 2, 'offsets 3 to 5 are fetched again')
+  assert.equal(bench.batch(1, 0, 5), -1, 'another partition of the same fetch')
+  assert.deepEqual([bench.handler(0).taken, bench.handler(1).taken], [[0, 1, 2], []])
+  bench.state.resume('memory')
+  assert.equal(bench.batch(0, 3, 5), 5)
+  assert.equal(bench.batch(1, 0, 5), 5)
+  assert.deepEqual([bench.handler(0).taken.length, bench.handler(1).taken.length], [6, 6])
+  const { jumps, refusedBatches, records } = bench.state.stats()
+  assert.deepEqual({ jumps, refusedBatches, records }, { jumps: 0, refusedBatches: 2, records: 12 })
+})
+
 test('pausing has reasons: the last one taken back resumes, and a blocked partition stays paused', () => {
   const bench = new SourceBench()
   bench.open([0, 1])

@@ -1,7 +1,7 @@
 import type { Clock } from '../../model/clock.ts'
 import { SiderealError } from '../../model/errors.ts'
 import type { TaskHandlerFactory } from '../../model/task.ts'
-import type { Logger } from '../../telemetry/logger.ts'
+import { type Logger, RepeatedWarnings } from '../../telemetry/logger.ts'
 import { Committer } from './committer.ts'
 import { Intake, NOTHING_TAKEN } from './intake.ts'
 import { LogQuestions, type QuestionKind } from './log-questions.ts'
@@ -44,11 +44,13 @@ export class SourceState {
   #nextHandlerTickAtMs = 0
   #nextQuietAtMs = 0
   #failure: SiderealError | undefined
+  readonly #pauses: RepeatedWarnings
 
   constructor(deps: SourceStateDeps) {
     const { settings, clock, logger, port, createHandler } = deps
     const counters = this.#counters
     this.#deps = deps
+    this.#pauses = new RepeatedWarnings(logger, clock)
     this.#membership = new Membership(clock.monotonicMs())
     this.#watchdog = new Watchdog(settings, clock.monotonicMs())
     const owner: TaskOwner = {
@@ -179,6 +181,7 @@ export class SourceState {
   /** Stops the intake of all partitions until every reason given is taken back. Heartbeats go on. */
   pause(reason: string): void {
     this.#table.pause(reason)
+    this.#pauses.warn(reason, { reason, lagSeconds: Math.round(this.#lagMs() / 1_000) }, 'reading is paused')
   }
 
   resume(reason: string): void {
@@ -188,7 +191,7 @@ export class SourceState {
   /** No more records and no more ticks for handlers; settling and committing go on. */
   stopIntake(): void {
     this.#intake.stop()
-    this.pause('stopping')
+    this.#table.pause('stopping')
   }
 
   commitNow(): void {
@@ -348,6 +351,11 @@ export class SourceState {
       { cause },
     )
     this.#deps.port.fatal(this.#failure)
+  }
+
+  /** Of the partition that is furthest behind, while more waits there. */
+  #lagMs(): number {
+    return this.stats().tasks.reduce((most, { lagMs }) => Math.max(most, lagMs), 0)
   }
 
   #nowMs(): number {

@@ -14,6 +14,8 @@ export class SourceCounters {
   kept = 0
   /** Partitions read anew, over all joins. */
   gained = 0
+  /** Batches that came while reading was paused, and were left, whole or in part. */
+  refusedBatches = 0
   /** Batches that began elsewhere than the last one ended. */
   jumps = 0
   /** Offsets that retention took before they were read. */

@@ -88,8 +88,8 @@ export class Source {
     return this.#state.mayDeliver()
   }
 
-  stats(): SourceStats {
-    return this.#state.stats()
+  stats(): SourceStats & { readonly cutFetches: number } {
+    return { ...this.#state.stats(), cutFetches: this.#port.cutFetches }
   }
 
   /** The first half of the end: no further records, no further ticks of handlers; settling and committing go on. */

@@ -32,6 +32,11 @@ export class TaskTable {
     return this.#tasks.values()
   }
 
+  /** True while all partitions are paused. */
+  get isPaused(): boolean {
+    return this.#pauseReasons.size > 0
+  }
+
   get pauseReasons(): string[] {
     return [...this.#pauseReasons]
   }

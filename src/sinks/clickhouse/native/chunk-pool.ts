@@ -1,4 +1,4 @@
-export const CHUNK_BYTES = 256 * 1024
+export const CHUNK_BYTES = 64 * 1024
 
 /** Chunks of 256 KiB that columns fill, given back when their insert has ended, so that a busy sink allocates none. */
 export class ChunkPool {
@@ -6,7 +6,7 @@ export class ChunkPool {
   readonly #maxFree: number
 
   /** @param maxFree chunks kept for later; more are left to the garbage collector */
-  constructor(maxFree = 128) {
+  constructor(maxFree = 256) {
     this.#maxFree = maxFree
   }
 

@@ -1,0 +1,40 @@
+/** How the memory of a worker is divided. `docs/operations.md` has the sum of all at their worst. */
+export interface MemoryShares {
+  /** Open traces; over it the oldest are closed. */
+  readonly openBytes: number
+  /** Closed, not yet settled; over it reading pauses. */
+  readonly undeliveredBytes: number
+  /** One batch of fragments. */
+  readonly batchBytes: number
+  /** What best-effort sinks may keep waiting, each. */
+  readonly bestEffortBytes: number
+  /** Letters that wait for the dead-letter topic. */
+  readonly deadLetterBytes: number
+  /** Bytes of one partition in a fetch, and of one fetch, as the broker counts them: compressed. */
+  readonly fetchPartitionBytes: number
+  readonly fetchBytes: number
+  /** What the records of all fetches may take, unpacked. */
+  readonly unpackedBytes: number
+  /** The largest record batch that can be read, unpacked. */
+  readonly unpackedBatchBytes: number
+}
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+/** @param maxMemoryBytes what the process may use (`SIDEREAL_MAX_MEMORY`), at least 64 MiB */
+export function memoryShares(maxMemoryBytes: number): MemoryShares {
+  const part = (share: number): number => Math.floor(maxMemoryBytes * share)
+  return {
+    openBytes: part(0.2),
+    undeliveredBytes: part(0.12),
+    // The rows that a sink makes of a batch take more than twice its bytes, and two batches are on their way.
+    batchBytes: Math.min(32 * MIB, part(0.035)),
+    bestEffortBytes: part(0.04),
+    deadLetterBytes: Math.min(16 * MIB, part(0.02)),
+    fetchPartitionBytes: Math.min(MIB, Math.max(128 * KIB, Math.floor(maxMemoryBytes / 256))),
+    fetchBytes: Math.min(10 * MIB, Math.max(MIB, part(0.02))),
+    unpackedBytes: Math.min(64 * MIB, Math.max(2 * MIB, part(0.05))),
+    unpackedBatchBytes: Math.max(16 * MIB, part(0.12)),
+  }
+}

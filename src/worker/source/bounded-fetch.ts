@@ -1,0 +1,158 @@
+import type { Cluster } from 'kafkajs'
+import { UnpackBudget, UnpackedTooLarge, withUnpackBudget } from '../../kafka/unpack-budget.ts'
+import { SiderealError } from '../../model/errors.ts'
+import { FetchSizer } from './fetch-sizer.ts'
+import type { SourceSettings } from './source-options.ts'
+
+interface FetchPartition {
+  readonly partition: number
+  readonly fetchOffset: string
+  maxBytes: number
+}
+
+interface FetchRequest {
+  maxBytes: number
+  topics: { readonly topic: string; partitions: FetchPartition[] }[]
+}
+
+interface FetchMessage {
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+}
+
+interface FetchResponse {
+  readonly responses: readonly {
+    readonly partitions: readonly { readonly messages: readonly FetchMessage[] }[]
+  }[]
+}
+
+/** What kafkajs's broker object can do; its own types leave it out. */
+interface FetchBroker {
+  fetch(request: FetchRequest): Promise<FetchResponse>
+}
+
+interface FetchCluster {
+  findBroker(node: { nodeId: string }): Promise<FetchBroker>
+  getNodeIds(): readonly unknown[]
+}
+
+/**
+ * Bounds what kafkajs holds of fetches. It asks the cluster for the broker before each one: here size and order of its partitions are set,
+ * and what the answer may become in memory. All brokers together keep to the share, since kafkajs fetches from each by itself.
+ */
+export class BoundedFetch {
+  readonly #settings: SourceSettings
+  readonly #cluster: FetchCluster
+  readonly #observed = new WeakSet<FetchBroker>()
+  #turn = 0
+  /** Fetches that brought more than fitted. */
+  cuts = 0
+
+  constructor(cluster: Cluster, settings: SourceSettings) {
+    this.#settings = settings
+    this.#cluster = cluster as unknown as FetchCluster
+    this.#observeFetches()
+  }
+
+  #observeFetches(): void {
+    const find = this.#cluster.findBroker.bind(this.#cluster)
+    this.#cluster.findBroker = async (node) => {
+      const broker = await find(node)
+      if (!this.#observed.has(broker)) {
+        this.#observed.add(broker)
+        const fetch = broker.fetch.bind(broker)
+        const sizer = this.#newSizer()
+        let last: UnpackBudget | undefined
+        broker.fetch = (request) => {
+          // kafkajs asks a broker again only when all records of its last answer have been handed over.
+          last?.release()
+          last = this.#newBudget(sizer)
+          return this.#fetch(request, { sizer, budget: last, fetch })
+        }
+      }
+      return broker
+    }
+  }
+
+  #newSizer(): FetchSizer {
+    const { maxBytes, maxBytesPerPartition, maxUnpackedBytes } = this.#settings
+    return new FetchSizer({ maxBytes, maxBytesPerPartition }, maxUnpackedBytes / this.#nodes())
+  }
+
+  #newBudget({ ratio }: FetchSizer): UnpackBudget {
+    const { maxUnpackedBytes, maxUnpackedBatchBytes } = this.#settings
+    const maxBytes = maxUnpackedBytes / this.#nodes()
+    return new UnpackBudget({
+      maxBytes,
+      maxBatchBytes: Math.max(maxBytes, maxUnpackedBatchBytes),
+      expectedRatio: ratio,
+    })
+  }
+
+  #nodes(): number {
+    return Math.max(1, this.#cluster.getNodeIds().length)
+  }
+
+  async #fetch(
+    request: FetchRequest,
+    {
+      sizer,
+      budget,
+      fetch,
+    }: {
+      readonly sizer: FetchSizer
+      readonly budget: UnpackBudget
+      readonly fetch: FetchBroker['fetch']
+    },
+  ): Promise<FetchResponse> {
+    this.#shape(request, sizer)
+    const { maxUnpackedBatchBytes } = this.#settings
+    let response: FetchResponse
+    try {
+      response = await withUnpackBudget(budget, () => fetch(request))
+    } catch (cause) {
+      if (cause instanceof UnpackedTooLarge) throw tooLarge(request, maxUnpackedBatchBytes, cause)
+      throw cause
+    }
+    this.#note(response, budget, sizer)
+    return response
+  }
+
+  /** Another partition comes first each time: a broker fills an answer in the order of the request, and what comes last may be cut. */
+  #shape(request: FetchRequest, sizer: FetchSizer): void {
+    const count = request.topics.reduce((sum, { partitions }) => sum + partitions.length, 0)
+    const { maxBytes, maxBytesPerPartition } = sizer.next(count)
+    request.maxBytes = maxBytes
+    this.#turn += 1
+    for (const topic of request.topics) {
+      const first = this.#turn % Math.max(1, topic.partitions.length)
+      topic.partitions = [...topic.partitions.slice(first), ...topic.partitions.slice(0, first)]
+      for (const partition of topic.partitions) partition.maxBytes = maxBytesPerPartition
+    }
+  }
+
+  #note(response: FetchResponse, budget: UnpackBudget, sizer: FetchSizer): void {
+    let bytes = 0
+    let records = 0
+    for (const { partitions } of response.responses) {
+      for (const { messages } of partitions) {
+        records += messages.length
+        for (const { key, value } of messages) bytes += (key?.length ?? 0) + (value?.length ?? 0)
+      }
+    }
+    if (budget.isCut) this.cuts += 1
+    const { packedBytes, unpackedBytes } = budget
+    sizer.note({ plainBytes: Math.max(0, bytes - unpackedBytes), packedBytes, unpackedBytes, records })
+  }
+}
+
+function tooLarge(request: FetchRequest, maxBytes: number, cause: Error): SiderealError {
+  const places = request.topics.flatMap(({ topic, partitions }) =>
+    partitions.map(({ partition, fetchOffset }) => `${topic}/${partition} at ${fetchOffset}`),
+  )
+  return new SiderealError(
+    'SIDEREAL_SOURCE_LOST',
+    `a record batch unpacks to more than ${maxBytes} bytes, the share of it in SIDEREAL_MAX_MEMORY (one of ${places.join(', ')}): give the worker more memory, and let producers send smaller batches`,
+    { cause },
+  )
+}

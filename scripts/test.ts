@@ -3,12 +3,17 @@ import { relative, resolve } from 'node:path'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 import { parseArgs } from 'node:util'
-import { openServers, type RunningServers } from '../integration-tests/support/servers.ts'
+import {
+  openServers,
+  type RunningServers,
+  SERVER_KINDS,
+  startServers,
+} from '../integration-tests/support/servers.ts'
 import { PROJECT_ROOT } from '../src/local/local-folders.ts'
 import { SERVER_NAMES } from '../src/local/stack.ts'
 
-// npm test [-- [--unit] [--integration] [--name PATTERN] [file …]]: unit tests, then integration tests against one set of
-// real servers. The last line is "N passed, N failed".
+// npm test [-- [--unit] [--integration] [--name PATTERN] [--servers containers|local] [file …]]: unit tests, then integration
+// tests against one set of real servers, found or of that kind. The last line is "N passed, N failed".
 
 const UNIT_TESTS = ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'bench/**/*.test.ts']
 const INTEGRATION_TESTS = ['integration-tests/**/*.test.ts']
@@ -17,8 +22,17 @@ const FILE_TIMEOUT_MS = 15 * 60_000
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { unit: { type: 'boolean' }, integration: { type: 'boolean' }, name: { type: 'string' } },
+  options: {
+    unit: { type: 'boolean' },
+    integration: { type: 'boolean' },
+    name: { type: 'string' },
+    servers: { type: 'string' },
+  },
 })
+const kind = SERVER_KINDS.find((name) => name === values.servers)
+if (values.servers !== undefined && kind === undefined) {
+  throw new Error(`--servers is one of ${SERVER_KINDS.join(', ')}, not ${values.servers}`)
+}
 
 interface Counts {
   passed: number
@@ -48,7 +62,11 @@ process.exitCode = counts.failed > 0 || interrupted.signal.aborted ? 1 : 0
 async function runIntegrationTests(): Promise<void> {
   let servers: RunningServers
   try {
-    servers = await openServers(SERVER_NAMES, (line) => process.stdout.write(`${line}\n`))
+    const onProgress = (line: string) => process.stdout.write(`${line}\n`)
+    servers =
+      kind === undefined
+        ? await openServers(SERVER_NAMES, onProgress)
+        : await startServers(SERVER_NAMES, onProgress, kind)
   } catch (error) {
     process.stdout.write(
       `the servers could not be started: ${error instanceof Error ? error.message : error}\n`,

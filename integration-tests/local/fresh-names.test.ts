@@ -27,6 +27,10 @@ test('a fresh database is there and empty', async () => {
   const response = await fetch(`${servers.clickhouseUrl}/?database=${database}`, {
     method: 'POST',
     body: query,
+    headers: {
+      'X-ClickHouse-User': servers.env['SIDEREAL_CLICKHOUSE_USERNAME'] ?? 'default',
+      'X-ClickHouse-Key': servers.env['SIDEREAL_CLICKHOUSE_PASSWORD'] ?? '',
+    },
   })
   assert.equal((await response.text()).trim(), '0')
 })

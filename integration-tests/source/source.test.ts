@@ -270,7 +270,7 @@ test('a topic with CreateTime, a missing topic and a wrong broker are refused in
 
   const missing = await start(brokers, 'no-such-topic')
   assert.equal(missing.code, 'SIDEREAL_TOPIC_INVALID')
-  assert.match(missing.message, /no-such-topic does not exist at 127\.0\.0\.1/)
+  assert.ok(missing.message.includes(`no-such-topic does not exist at ${brokers.join(',')}`), missing.message)
 
   const nowhere = await start(['127.0.0.1:9'], created)
   assert.equal(nowhere.code, 'SIDEREAL_KAFKA_UNAVAILABLE')

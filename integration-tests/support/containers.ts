@@ -1,6 +1,9 @@
 import {
+  type ContainerRuntimeClient,
   GenericContainer,
   getContainerRuntimeClient,
+  getReaper,
+  ImageName,
   Network,
   type StartedNetwork,
   type StartedTestContainer,
@@ -19,24 +22,82 @@ const IMAGES = {
 } as const
 
 const START_TIMEOUT_MS = 180_000
+const PULL_TIMEOUT_MS = 600_000
 const S3_KEYS = {
   AWS_ACCESS_KEY_ID: 'sidereal',
   AWS_SECRET_ACCESS_KEY: 'sidereal-local',
   AWS_REGION: 'us-east-1',
 }
 
-/** True when a Docker engine answers. */
-export async function hasContainerEngine(): Promise<boolean> {
+/** What a machine offers for containers. */
+export type ContainerSupport =
+  | { readonly state: 'ready' }
+  /** No engine answers. */
+  | { readonly state: 'no-engine' }
+  /** An engine answers, and lacks an image that it cannot get: it is offline, say. */
+  | { readonly state: 'no-images'; readonly reason: string }
+
+/** Looks for an engine, and has it get the images of these servers. */
+export async function prepareContainers(
+  names: readonly ServerName[],
+  onProgress: (line: string) => void,
+): Promise<ContainerSupport> {
+  let client: ContainerRuntimeClient
   try {
-    await getContainerRuntimeClient()
-    return true
+    client = await getContainerRuntimeClient()
   } catch {
     // It throws when it finds no engine by any of its ways, which is the answer.
-    return false
+    return { state: 'no-engine' }
+  }
+  try {
+    for (const name of names) await getImage(client, IMAGES[name], onProgress)
+  } catch (error) {
+    return { state: 'no-images', reason: textOf(error) }
+  }
+  try {
+    await getReaper(client)
+  } catch (error) {
+    const reason = `the container that removes the others at the end cannot start: ${textOf(error)}`
+    return { state: 'no-images', reason }
+  }
+  return { state: 'ready' }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message.trim() : String(error)
+}
+
+async function getImage(
+  client: ContainerRuntimeClient,
+  image: string,
+  onProgress: (line: string) => void,
+): Promise<void> {
+  const name = ImageName.fromString(image)
+  if (await client.image.exists(name)) return
+  onProgress(`pulling ${image}`)
+  try {
+    await within(client.image.pull(name), PULL_TIMEOUT_MS)
+  } catch (cause) {
+    throw new Error(`${image} cannot be pulled: ${textOf(cause)}`, { cause })
+  }
+  // A pull that breaks off after its first byte resolves all the same.
+  if (!(await client.image.exists(name))) throw new Error(`${image} cannot be pulled: the pull broke off`)
+}
+
+async function within<Value>(work: Promise<Value>, limitMs: number): Promise<Value> {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(
+    () => late.reject(new Error(`nothing within ${limitMs / 60_000} minutes`)),
+    limitMs,
+  )
+  try {
+    return await Promise.race([work, late.promise])
+  } finally {
+    clearTimeout(timer)
   }
 }
 
-/** Starts the servers as containers of the official images. */
+/** Starts the servers as containers of the official images; `prepareContainers` goes before. */
 export async function startContainers(
   names: readonly ServerName[],
   onProgress: (line: string) => void,
@@ -84,6 +145,7 @@ async function startKafkaAndRegistry(
   // A broker tells clients its address, so the port on the host is chosen before it starts.
   const [port] = await freePorts(1)
   if (port === undefined) throw new Error('no free port')
+  const { host } = (await getContainerRuntimeClient()).info.containerRuntime
   const kafka = new GenericContainer(IMAGES.kafka)
     .withNetwork(network)
     .withNetworkAliases('kafka')
@@ -93,20 +155,22 @@ async function startKafkaAndRegistry(
       KAFKA_PROCESS_ROLES: 'broker,controller',
       KAFKA_CONTROLLER_QUORUM_VOTERS: '1@localhost:9093',
       KAFKA_LISTENERS: 'HOST://:9092,CONTROLLER://:9093,NETWORK://:19092',
-      KAFKA_ADVERTISED_LISTENERS: `HOST://localhost:${port},NETWORK://kafka:19092`,
+      KAFKA_ADVERTISED_LISTENERS: `HOST://${host}:${port},NETWORK://kafka:19092`,
       KAFKA_LISTENER_SECURITY_PROTOCOL_MAP: 'HOST:PLAINTEXT,CONTROLLER:PLAINTEXT,NETWORK:PLAINTEXT',
       KAFKA_INTER_BROKER_LISTENER_NAME: 'NETWORK',
       KAFKA_CONTROLLER_LISTENER_NAMES: 'CONTROLLER',
       KAFKA_AUTO_CREATE_TOPICS_ENABLE: 'false',
       KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR: '1',
+      KAFKA_OFFSETS_TOPIC_NUM_PARTITIONS: '4',
       KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR: '1',
       KAFKA_TRANSACTION_STATE_LOG_MIN_ISR: '1',
       KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS: '0',
+      KAFKA_HEAP_OPTS: '-Xms256m -Xmx512m',
     })
     .withWaitStrategy(Wait.forLogMessage(/Kafka Server started/))
     .withStartupTimeout(START_TIMEOUT_MS)
-  const broker = keep(await kafka.start())
-  env['SIDEREAL_KAFKA_BROKERS'] = `${broker.getHost()}:${port}`
+  keep(await kafka.start())
+  env['SIDEREAL_KAFKA_BROKERS'] = `${host}:${port}`
   if (!hasRegistry) return
   const registry = new GenericContainer(IMAGES.registry)
     .withNetwork(network)
@@ -126,8 +190,11 @@ async function startKafkaAndRegistry(
 async function startClickHouse(keep: Keep, env: Record<string, string>): Promise<void> {
   const container = new GenericContainer(IMAGES.clickhouse)
     .withExposedPorts(8123)
-    .withEnvironment({ CLICKHOUSE_USER: 'sidereal', CLICKHOUSE_PASSWORD: 'sidereal-local' })
-    .withUlimits({ nofile: { soft: 262_144, hard: 262_144 } })
+    .withEnvironment({
+      CLICKHOUSE_USER: 'sidereal',
+      CLICKHOUSE_PASSWORD: 'sidereal-local',
+      CLICKHOUSE_DEFAULT_ACCESS_MANAGEMENT: '1',
+    })
     .withWaitStrategy(Wait.forHttp('/ping', 8123))
     .withStartupTimeout(START_TIMEOUT_MS)
   const started = keep(await container.start())
@@ -152,13 +219,21 @@ async function startSeaweedFs(keep: Keep, env: Record<string, string>): Promise<
     .withCommand([
       'server',
       '-dir=/data',
-      '-s3',
-      '-s3.config=/etc/seaweedfs/s3.json',
       '-ip.bind=0.0.0.0',
       '-master.telemetry=false',
+      // The image's own defaults would set 7 GB aside at once.
+      '-master.volumePreallocate=false',
+      '-master.volumeSizeLimitMB=256',
+      '-master.electionTimeout=1s',
+      '-master.heartbeatInterval=100ms',
+      '-s3',
+      '-s3.config=/etc/seaweedfs/s3.json',
     ])
     .withWaitStrategy(
-      Wait.forHttp('/dir/assign', 9333).forResponsePredicate((body) => body.includes('"fid"')),
+      Wait.forAll([
+        Wait.forHttp('/dir/assign', 9333).forResponsePredicate((body) => body.includes('"fid"')),
+        Wait.forHttp('/healthz', 8333),
+      ]),
     )
     .withStartupTimeout(START_TIMEOUT_MS)
   const started = keep(await container.start())

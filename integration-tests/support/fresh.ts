@@ -1,8 +1,12 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { CreateBucketCommand, HeadBucketCommand, S3Client } from '@aws-sdk/client-s3'
-import { Kafka, logLevel } from 'kafkajs'
+import { type Admin, Kafka, logLevel } from 'kafkajs'
+import { waitForLeaders } from '../../src/audit/setup-topics.ts'
 import { patchTimerSpin } from '../../src/kafka/kafkajs-patch.ts'
 import type { TestServers } from './servers.ts'
+
+const LOGS_TIMEOUT_MS = 60_000
 
 /** A name that no other test, file or run has: for topics, groups, client ids, prefixes. Letters, digits and `-` only. */
 export function freshName(what: string): string {
@@ -18,6 +22,7 @@ export interface FreshTopicOptions {
 /** Makes a topic as `setup` would and gives its name. */
 export async function freshTopic(servers: TestServers, options: FreshTopicOptions = {}): Promise<string> {
   const topic = freshName('topic')
+  const partitions = options.partitions ?? 3
   const config = {
     'message.timestamp.type': 'LogAppendTime',
     'max.message.bytes': '8388608',
@@ -29,20 +34,36 @@ export async function freshTopic(servers: TestServers, options: FreshTopicOption
   await admin.connect()
   try {
     await admin.createTopics({
-      waitForLeaders: true,
+      waitForLeaders: false,
       topics: [
         {
           topic,
-          numPartitions: options.partitions ?? 3,
+          numPartitions: partitions,
           replicationFactor: 1,
           configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
         },
       ],
     })
+    await waitForLeaders(admin, { topic, partitions })
+    // A leader is known before it has opened its log; what is sent in between comes twice, which tests would have to allow for.
+    await waitForLogs(admin, topic)
   } finally {
     await admin.disconnect()
   }
   return topic
+}
+
+async function waitForLogs(admin: Admin, topic: string): Promise<void> {
+  const deadline = performance.now() + LOGS_TIMEOUT_MS
+  for (;;) {
+    try {
+      await admin.fetchTopicOffsets(topic)
+      return
+    } catch (error) {
+      if (performance.now() > deadline) throw error
+    }
+    await sleep(100)
+  }
 }
 
 /** Makes an empty ClickHouse database, dropped at the end of the test file, and gives its name. */

@@ -1,7 +1,7 @@
 import { after } from 'node:test'
 import { isUp, readLocalState, serverEntries } from '../../src/local/local-state.ts'
 import { SERVER_NAMES, type ServerName, startStack } from '../../src/local/stack.ts'
-import { hasContainerEngine, startContainers } from './containers.ts'
+import { prepareContainers, startContainers } from './containers.ts'
 
 /** Configuration keys that say where a server is; all of them set means that the environment has this server. */
 const KEYS: Record<ServerName, readonly string[]> = {
@@ -26,9 +26,13 @@ export interface RunningServers {
   close(): Promise<void>
 }
 
+/** Servers that tests can start for themselves. */
+export const SERVER_KINDS = ['containers', 'local'] as const
+export type ServerKind = (typeof SERVER_KINDS)[number]
+
 /**
  * Gives real servers, from the first place that has them: the environment, a stack left running by `sidereal local up`,
- * containers when a Docker engine answers, else a local stack that ends with this process.
+ * then what `startServers` finds.
  */
 export async function openServers(
   names: readonly ServerName[],
@@ -36,7 +40,25 @@ export async function openServers(
 ): Promise<RunningServers> {
   const given = fromEnvironment(names, process.env) ?? fromLocalUp(names)
   if (given !== undefined) return { env: given, close: async () => undefined }
-  if (await hasContainerEngine()) return await startContainers(names, onProgress)
+  return await startServers(names, onProgress)
+}
+
+/**
+ * Starts real servers that end with this process: containers when a Docker engine answers and can get the images, else a
+ * local stack. With a kind: that or an error.
+ */
+export async function startServers(
+  names: readonly ServerName[],
+  onProgress: (line: string) => void,
+  kind?: ServerKind,
+): Promise<RunningServers> {
+  if (kind !== 'local') {
+    const support = await prepareContainers(names, onProgress)
+    if (support.state === 'ready') return await startContainers(names, onProgress)
+    const reason = support.state === 'no-images' ? support.reason : 'no Docker engine answers'
+    if (kind === 'containers') throw new Error(`no containers for the tests: ${reason}`)
+    if (support.state === 'no-images') onProgress(`no containers, the local stack instead: ${reason}`)
+  }
   return await startStack({ servers: names, onProgress })
 }
 

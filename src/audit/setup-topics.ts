@@ -75,7 +75,10 @@ const LEADERS_TIMEOUT_MS = 20_000
 const POLL_MS = 100
 
 /** A new topic is not known to every broker at once, and for a moment answers that it does not exist are wrong. */
-async function waitForLeaders(admin: Admin, { topic, partitions }: TopicRule): Promise<void> {
+export async function waitForLeaders(
+  admin: Admin,
+  { topic, partitions }: Pick<TopicRule, 'topic' | 'partitions'>,
+): Promise<void> {
   const deadline = performance.now() + LEADERS_TIMEOUT_MS
   for (;;) {
     try {

@@ -18,6 +18,11 @@ const JVM_OPTIONS = ['-Xms256m', '-Xmx512m', '-XX:+UseSerialGC', '-Djava.awt.hea
 export interface KafkaServerOptions extends LocalServerOptions {
   /** 1, or 3 for tests that lose one. Default 1. */
   brokers?: 1 | 3
+  /**
+   * One port a broker, on which a proxy of a test listens: each broker gets a second listener, whose clients are told these ports in
+   * place of its own. Clients of `address` go past the proxies, and so do the brokers among themselves.
+   */
+  proxyPorts?: readonly number[] | undefined
 }
 
 /** Apache Kafka in KRaft mode; each broker is a controller too and has a process of its own. */
@@ -44,6 +49,11 @@ export class KafkaServer implements LocalServer {
     return this.#ports
   }
 
+  /** Where the proxies lead to, in the order of `proxyPorts`. */
+  get proxiedPorts(): readonly number[] {
+    return this.#options.proxyPorts === undefined ? [] : this.#ports.slice(-this.#brokerCount)
+  }
+
   get processes(): readonly ProcessIdentity[] {
     return this.#brokers.flatMap((broker) => broker.identity ?? [])
   }
@@ -56,7 +66,9 @@ export class KafkaServer implements LocalServer {
   async start(): Promise<void> {
     await requireJava()
     const libraries = await kafkaLibraries(this.#options.onProgress ?? silent)
-    this.#ports = await choosePorts(this.#brokerCount * PORTS_PER_BROKER, this.#options.ports)
+    const proxied = this.#options.proxyPorts === undefined ? 0 : 1
+    const count = this.#brokerCount * (PORTS_PER_BROKER + proxied)
+    this.#ports = await choosePorts(count, this.#options.ports)
     this.#brokers = await Promise.all(
       this.#nodes().map((node) => this.#startBroker(node, join(libraries, '*'))),
     )
@@ -145,13 +157,18 @@ export class KafkaServer implements LocalServer {
     const replicas = this.#brokerCount
     const inSync = Math.ceil((replicas + 1) / 2)
     const broker = `127.0.0.1:${this.#brokerPort(node)}`
+    const proxyPort = this.#options.proxyPorts?.[node - 1]
+    const proxied = (port: number | undefined) =>
+      proxyPort === undefined ? '' : `,PROXIED://127.0.0.1:${port}`
     const voters = this.#nodes().map((id) => `${id}@127.0.0.1:${this.#controllerPort(id)}`)
     const lines = [
       'process.roles=broker,controller',
       `node.id=${node}`,
       `controller.quorum.voters=${voters.join(',')}`,
-      `listeners=PLAINTEXT://${broker},CONTROLLER://127.0.0.1:${this.#controllerPort(node)}`,
-      `advertised.listeners=PLAINTEXT://${broker}`,
+      `listeners=PLAINTEXT://${broker},CONTROLLER://127.0.0.1:${this.#controllerPort(node)}${proxied(this.proxiedPorts[node - 1])}`,
+      `advertised.listeners=PLAINTEXT://${broker}${proxied(proxyPort)}`,
+      'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT',
+      'inter.broker.listener.name=PLAINTEXT',
       'controller.listener.names=CONTROLLER',
       `log.dirs=${dataFolder}`,
       'auto.create.topics.enable=false',

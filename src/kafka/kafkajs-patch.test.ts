@@ -109,8 +109,8 @@ test('a connection on which no answer comes is given up, all that waits on it to
     await assert.rejects(ask(100), { name: 'KafkaJSRequestTimeoutError' })
     assert.equal(accepted.length, 2)
   } finally {
-    await connection.disconnect()
     for (const socket of accepted) socket.destroy()
+    await connection.disconnect()
     server.close()
   }
 })

@@ -72,8 +72,12 @@ export function patchSilentConnections(): boolean {
     try {
       return await send.call(this, request)
     } catch (error) {
-      if (error instanceof Error && error.name === REQUEST_TIMEOUT)
-        socket?.destroy(new Error('no answer came in time: the connection is given up'))
+      if (error instanceof Error && error.name === REQUEST_TIMEOUT && socket?.destroyed === false) {
+        // Whoever is told of the timeout must find the connection closed: the next request would be written to it.
+        const closed = new Promise((resolve) => socket.once('close', resolve))
+        socket.destroy(new Error('no answer came in time: the connection is given up'))
+        await closed
+      }
       throw error
     }
   }

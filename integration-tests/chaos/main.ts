@@ -11,7 +11,7 @@ import { WORKER_FAULTS } from './worker-faults.ts'
 // Three workers on real servers under load, and one fault after another. Exit code 0 = nothing lost, doubled or altered.
 
 /** Spans a second: about half of what three workers keep up with beside the servers and the load on two cores. */
-const DEFAULT_RATE = 600
+const DEFAULT_RATE = 300
 
 const { values } = parseArgs({
   options: {

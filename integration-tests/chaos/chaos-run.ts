@@ -99,7 +99,8 @@ export class ChaosRun {
     await group.connect()
     const canaries = new Canaries({ producer, topic, registryUrl, clickHouse })
     const perSecond = (rate / SPANS_A_RECORD) * POISON_SHARE
-    const poison = await Poison.open({ producer, topic, registryUrl, perSecond })
+    const partitions = Number(env('SIDEREAL_TOPIC_PARTITIONS'))
+    const poison = await Poison.open({ producer, topic, registryUrl, perSecond, partitions })
     const residents = workers.slice(0, WORKERS)
     const guest = workers[WORKERS]
     if (guest === undefined) throw new Error('there is no guest')

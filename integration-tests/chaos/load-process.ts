@@ -38,7 +38,7 @@ export class LoadProcess {
       '--traces': String(MAX_TRACES),
       '--rate': String(rate),
       '--seed': String(seed + number),
-      '--payload-share': '0.05',
+      '--payload-share': '0.03',
       '--open-share': '0.03',
       '--odd-time-share': '0.01',
     }

@@ -19,6 +19,8 @@ export interface PoisonOptions {
   readonly topic: string
   readonly registryUrl: string
   readonly perSecond: number
+  /** Poison goes to each in turn, whatever its key. */
+  readonly partitions: number
 }
 
 export interface PoisonVerdict {
@@ -117,7 +119,12 @@ export class Poison {
     const entry = { kind, isAcknowledged: false }
     this.#sent.set(number, entry)
     const key = kind.key === null ? null : Buffer.from(kind.key)
-    const record = { key, value: kind.value, headers: { [HEADER]: String(number) } }
+    const record = {
+      key,
+      value: kind.value,
+      headers: { [HEADER]: String(number) },
+      partition: number % this.#options.partitions,
+    }
     try {
       await this.#options.producer.send(this.#options.topic, [record])
       entry.isAcknowledged = true

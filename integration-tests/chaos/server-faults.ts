@@ -3,7 +3,8 @@ import type { TcpProxy } from '../support/tcp-proxy.ts'
 import type { Doors } from './chaos-stack.ts'
 import type { Fault, FaultContext } from './fault.ts'
 
-const WHOLE_MS = 120_000
+const DOWN_MS = 10_000
+const WHOLE_MS = 240_000
 const POLL_MS = 500
 /** A fake: SeaweedFS cannot be made to say it. The words are those of Amazon S3. */
 const SLOW_DOWN_XML =
@@ -34,6 +35,17 @@ export const SERVER_FAULTS: readonly Fault[] = [
     name: 'coordinator killed',
     about: "kill -9 of the broker that is the group's coordinator, else as above",
     inject: async (context) => withoutBroker(context, await context.group.coordinator(), 'kill'),
+  },
+  {
+    name: 'all brokers killed',
+    about: 'kill -9 of all three brokers at once, else as above',
+    inject: async (context) => {
+      const brokers = context.chaos.stack.kafka?.brokers ?? []
+      await Promise.all(brokers.map((broker) => broker.kill()))
+      await sleep(DOWN_MS)
+      await Promise.all(brokers.map((broker) => broker.start()))
+      await untilWhole(context)
+    },
   },
   {
     name: 'ClickHouse killed',
@@ -134,12 +146,16 @@ export const SERVER_FAULTS: readonly Fault[] = [
 ]
 
 async function withoutBroker(context: FaultContext, place: number, how: 'close' | 'kill'): Promise<void> {
-  const { chaos, group, say } = context
+  const { chaos, say } = context
   const broker = chaos.stack.kafka?.brokers[place]
   say(`broker ${place + 1} of 3`)
   await broker?.[how]()
-  await sleep(10_000)
+  await sleep(DOWN_MS)
   await broker?.start()
+  await untilWhole(context)
+}
+
+async function untilWhole({ group }: FaultContext): Promise<void> {
   for (const deadline = performance.now() + WHOLE_MS; !(await group.isWhole()); await sleep(POLL_MS)) {
     if (performance.now() > deadline) throw new Error(`the replicas are not in sync after ${WHOLE_MS} ms`)
   }

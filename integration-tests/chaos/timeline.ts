@@ -7,7 +7,7 @@ import type { WrittenRows } from './written-rows.ts'
 const RECOVERY_TIMEOUT_MS = 240_000
 const MIN_GAP_MS = 6_000
 const MAX_GAP_MS = 12_000
-const WARM_UP_MS = 25_000
+const WARM_UP_MS = 45_000
 
 /** One injection. Times are Unix milliseconds. */
 export interface Injection {

@@ -6,8 +6,8 @@ import { type Stack, startStack } from '../../src/local/stack.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 
 const BROKERS = 3
-/** Longer than the shortest that a broker takes (6 s): on a machine that is busy with other things members would be given up without a fault. */
-export const SESSION_MS = 10_000
+/** Kafka's session timeout as Sidereal has it by default, and by default here. */
+export const SESSION_MS = 30_000
 const PORTS_OF_KAFKA = 3 * BROKERS
 
 /** Doors between the workers and their servers. */
@@ -72,7 +72,6 @@ export async function openChaosStack(
     SIDEREAL_QUIET_MS: '1000',
     SIDEREAL_IDLE_MS: '5000',
     SIDEREAL_SESSION_TIMEOUT_MS: String(SESSION_MS),
-    SIDEREAL_HEARTBEAT_MS: '1000',
     ...changes,
   }
   const workerEnv = {

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Fault, FaultContext } from './fault.ts'
 import { quantile } from './metrics.ts'
-import type { Watch } from './watch.ts'
+import type { Level, Watch } from './watch.ts'
 import type { WrittenRows } from './written-rows.ts'
 
-const RECOVERY_TIMEOUT_MS = 240_000
+const RECOVERY_TIMEOUT_MS = 600_000
 const MIN_GAP_MS = 6_000
 const MAX_GAP_MS = 12_000
 const WARM_UP_MS = 45_000
@@ -57,7 +57,7 @@ export async function runTimeline(options: TimelineOptions): Promise<Timeline> {
     if (deck.length === 0) deck.push(...faults)
     if (deck.length === 0) continue
     const [fault] = deck.splice(random.integer(0, deck.length - 1), 1)
-    const injection = await inject(fault!, options, watch.level(calmFromMs))
+    const injection = await inject(fault!, options, await watch.level(calmFromMs))
     injections.push(injection)
     const recovery =
       injection.recoveryMs === undefined ? 'NOT' : `after ${(injection.recoveryMs / 1_000).toFixed(1)} s`
@@ -68,11 +68,7 @@ export async function runTimeline(options: TimelineOptions): Promise<Timeline> {
   return { injections, calmDelaysMs }
 }
 
-async function inject(
-  fault: Fault,
-  options: TimelineOptions,
-  level: { lag: number; oldestCanaryMs: number },
-): Promise<Injection> {
+async function inject(fault: Fault, options: TimelineOptions, level: Level): Promise<Injection> {
   const { context, watch, written, broken } = options
   const { canaries, say } = context
   const before = watch.last

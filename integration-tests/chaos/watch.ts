@@ -6,7 +6,9 @@ import type { SupervisedWorker } from './supervised-worker.ts'
 const LOOK_MS = 1_000
 /** Recovered is who stays so for that many looks. */
 const STEADY_LOOKS = 3
-const KEEP_LOOKS = 600
+const KEEP_LOOKS = 1_200
+/** So many looks say what is normal. */
+const LEVEL_LOOKS = 5
 
 export interface Look {
   /** Monotonic. */
@@ -16,6 +18,11 @@ export interface Look {
   readonly logEnd: number | undefined
   readonly oldestCanaryMs: number
   readonly consumed: number
+}
+
+export interface Level {
+  readonly lag: number
+  readonly oldestCanaryMs: number
 }
 
 /** Looks once a second at what tells whether all is well: the group's lag, and the oldest trace that is not visible yet. */
@@ -46,21 +53,22 @@ export class Watch {
     return this.#looks.at(-1)
   }
 
-  /** The highest lag and the oldest canary since then: what is normal. */
-  level(sinceMs: number): { lag: number; oldestCanaryMs: number } {
-    const recent = this.#looks.filter(({ atMs }) => atMs >= sinceMs)
-    return {
-      lag: Math.max(0, ...recent.map(({ lag }) => lag ?? 0)),
-      oldestCanaryMs: Math.max(0, ...recent.map(({ oldestCanaryMs }) => oldestCanaryMs)),
+  /** The highest lag and the oldest canary since then: what is normal. Waits for looks that say so. */
+  async level(sinceMs: number): Promise<Level> {
+    for (;;) {
+      const recent = this.#looks.filter(({ atMs, lag }) => atMs >= sinceMs && lag !== undefined)
+      if (recent.length >= LEVEL_LOOKS) {
+        return {
+          lag: Math.max(...recent.map(({ lag }) => lag ?? 0)),
+          oldestCanaryMs: Math.max(...recent.map(({ oldestCanaryMs }) => oldestCanaryMs)),
+        }
+      }
+      await sleep(LOOK_MS / 2)
     }
   }
 
   /** Waits until lag and canaries are back at this level. Gives when they were first; undefined = not in time. */
-  async untilBack(
-    level: { lag: number; oldestCanaryMs: number },
-    fromMs: number,
-    timeoutMs: number,
-  ): Promise<number | undefined> {
+  async untilBack(level: Level, fromMs: number, timeoutMs: number): Promise<number | undefined> {
     for (;;) {
       const since = this.#looks.filter(({ atMs }) => atMs >= fromMs)
       for (let first = 0; first + STEADY_LOOKS <= since.length; first++) {
@@ -92,7 +100,7 @@ export class Watch {
 }
 
 /** A little above counts as equal: both move all the time. */
-function isBack(look: Look, level: { lag: number; oldestCanaryMs: number }): boolean {
+function isBack(look: Look, level: Level): boolean {
   if (look.lag === undefined) return false
-  return look.lag <= level.lag * 1.2 + 100 && look.oldestCanaryMs <= level.oldestCanaryMs + 1_000
+  return look.lag <= level.lag * 1.5 + 100 && look.oldestCanaryMs <= level.oldestCanaryMs * 1.5 + 1_000
 }

@@ -22,9 +22,10 @@ const PATIENCE_MS = 240_000
 const WAITING_BYTES = 500_000
 const servers = await useServers()
 
-test('two workers under load, killed, stopped beyond their session, joined and left in a storm, with a ClickHouse that hangs: the tables are what was sent', async (t) => {
+test('two workers under load, killed, stopped beyond their session, joined and left in a storm, with a ClickHouse that hangs: the tables are what was sent', async () => {
   const seed = Number(process.env['CHAOS_SEED'] ?? Math.floor(Math.random() * 1_000_000))
-  t.diagnostic(`CHAOS_SEED=${seed}`)
+  const say = (line: string) => process.stderr.write(`${new Date().toISOString()} ${line}\n`)
+  say(`CHAOS_SEED=${seed}`)
   const random = new SeededRandom(seed, 0, 0x6368616f)
   const pipeline = await FreshPipeline.open(servers, {
     SIDEREAL_TOPIC_PARTITIONS: String(PARTITIONS),
@@ -42,7 +43,7 @@ test('two workers under load, killed, stopped beyond their session, joined and l
         env: { ...pipeline.env, SIDEREAL_CLICKHOUSE_URL: clickHouseUrl },
         metricsPort,
         logFolder,
-        onEvent: (line) => t.diagnostic(line),
+        onEvent: say,
       }),
   )
   const [first, second, guest] = workers
@@ -99,7 +100,7 @@ test('two workers under load, killed, stopped beyond their session, joined and l
     const names = Object.keys(faults)
     while (names.length > 0) {
       const [name] = names.splice(random.integer(0, names.length - 1), 1)
-      t.diagnostic(name!)
+      say(name!)
       await faults[name!]!()
       await more()
     }

@@ -36,6 +36,7 @@ export class SupervisedWorker {
   #child: ChildProcess | undefined
   #exited: Promise<unknown> = Promise.resolve()
   #isWanted = false
+  #stdout: number | undefined
   #lives = 0
   /** Of the lives before this one; what came after the last look at a killed one is not in it. */
   #past: WorkerTotals = NO_TOTALS
@@ -69,7 +70,8 @@ export class SupervisedWorker {
   /** `stdout`: a file descriptor in place of its log file. */
   start(stdout?: number): void {
     this.#isWanted = true
-    this.#spawn(stdout)
+    this.#stdout = stdout
+    this.#spawn()
   }
 
   /** kill -9; the supervisor starts it again. */
@@ -134,7 +136,8 @@ export class SupervisedWorker {
     }
   }
 
-  #spawn(stdout?: number): void {
+  #spawn(): void {
+    const stdout = this.#stdout
     const { name, env, metricsPort, logFolder, onEvent } = this.#options
     this.#lives += 1
     this.#past = this.totals

@@ -18,8 +18,9 @@ const SPANS_A_SECOND = 400
 const SPANS_BETWEEN_FAULTS = 800
 /** A supervised worker comes back by itself, but on a busy machine it takes its time. */
 const PATIENCE_MS = 240_000
-/** So much waits for ClickHouse that several commits have been made meanwhile: none of them may know of it. */
 const WAITING_BYTES = 500_000
+const COMMIT_MS = 500
+const COMMITS = 6
 const servers = await useServers()
 
 test('two workers under load, killed, stopped beyond their session, joined and left in a storm, with a ClickHouse that hangs: the tables are what was sent', async () => {
@@ -31,6 +32,7 @@ test('two workers under load, killed, stopped beyond their session, joined and l
     SIDEREAL_TOPIC_PARTITIONS: String(PARTITIONS),
     SIDEREAL_SESSION_TIMEOUT_MS: String(SESSION_MS),
     SIDEREAL_CLICKHOUSE_TIMEOUT_MS: '5000',
+    SIDEREAL_COMMIT_INTERVAL_MS: String(COMMIT_MS),
   })
   const door = new TcpProxy(servers.clickhouseUrl)
   const clickHouseUrl = await door.start()
@@ -56,25 +58,24 @@ test('two workers under load, killed, stopped beyond their session, joined and l
     await until(`${wanted} spans are stored`, isThere, PATIENCE_MS)
   }
 
-  const hang = async () => {
+  /** Hangs until this worker has batches that wait, and has made several commits since: none of them may know of these. */
+  const hang = async (worker: SupervisedWorker) => {
     door.set('hanging')
-    const isWaiting = async () => {
-      const waiting = await Promise.all(
-        residents.map(async (worker) => (await worker.metrics())?.get('sidereal_undelivered_bytes') ?? 0),
-      )
-      return Math.max(...waiting) > WAITING_BYTES
-    }
-    await until('batches wait for ClickHouse', isWaiting, PATIENCE_MS)
+    const isWaiting = async () =>
+      ((await worker.metrics())?.get('sidereal_undelivered_bytes') ?? 0) > WAITING_BYTES
+    await until(`batches of ${worker.name} wait for ClickHouse`, isWaiting, PATIENCE_MS)
+    await sleep(COMMITS * COMMIT_MS)
   }
   const faults: Record<string, () => Promise<void>> = {
     'kill -9': async () => random.pick(residents).killHard(),
     'ClickHouse hangs': async () => {
-      await hang()
+      await hang(random.pick(residents))
       door.reopen()
     },
     'kill -9 while ClickHouse hangs': async () => {
-      await hang()
-      random.pick(residents).killHard()
+      const worker = random.pick(residents)
+      await hang(worker)
+      worker.killHard()
       door.reopen()
     },
     SIGSTOP: async () => {

@@ -13,7 +13,7 @@ import { SiderealError } from '../model/errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { registerCodecs } from './codecs.ts'
 import { forwardKafkajsLogs } from './kafkajs-log.ts'
-import { patchTimerSpin } from './kafkajs-patch.ts'
+import { patchSilentConnections, patchTimerSpin } from './kafkajs-patch.ts'
 
 /** Paths of PEM files. `true` in its place: TLS with the system's certificate authorities. */
 export interface KafkaTls {
@@ -65,10 +65,10 @@ export function createKafka(connection: KafkaConnection, options: KafkaClientOpt
     )
   }
   registerCodecs()
-  if (!patchTimerSpin()) {
+  if (!patchTimerSpin() || !patchSilentConnections()) {
     options.logger.warn(
       { source: 'kafkajs' },
-      'kafkajs has another version than expected: its idle timer is left as it is',
+      'kafkajs has another version than expected: its idle timer and its silent connections are left as they are',
     )
   }
   // We pass our own partitioner; the line would only confuse the user of a service.

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { createRequire } from 'node:module'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { test } from 'node:test'
-import { patchTimerSpin, type RequestQueueLike } from './kafkajs-patch.ts'
+import {
+  type ConnectionLike,
+  patchSilentConnections,
+  patchTimerSpin,
+  type RequestQueueLike,
+} from './kafkajs-patch.ts'
 
 interface Queue extends RequestQueueLike {
   push(request: object): void
@@ -51,4 +58,59 @@ test('a connection without waiting requests arms no timer, one with a throttled 
   assert.notEqual(queue.throttleCheckTimeoutId, null)
   assert.equal(sent, 1)
   queue.destroy()
+})
+
+interface Connection extends ConnectionLike {
+  connect(): Promise<unknown>
+  disconnect(): Promise<unknown>
+  isConnected(): boolean
+}
+
+test('a connection on which no answer comes is given up, all that waits on it too, and the next request opens another', async () => {
+  assert.equal(patchSilentConnections(), true)
+  const require = createRequire(import.meta.url)
+  const Connection = require('kafkajs/src/network/connection') as new (options: object) => Connection
+  const Encoder = require('kafkajs/src/protocol/encoder') as new () => object
+  const accepted: Socket[] = []
+  const server = createServer((socket) => accepted.push(socket.on('error', () => undefined).resume()))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const silent = () => undefined
+  const logger = { debug: silent, info: silent, warn: silent, error: silent, namespace: () => logger }
+  const connection = new Connection({
+    host: '127.0.0.1',
+    port: (server.address() as AddressInfo).port,
+    logger,
+    socketFactory: ({ host, port, onConnect }: { host: string; port: number; onConnect: () => void }) =>
+      connect({ host, port }, onConnect),
+    requestTimeout: 100,
+    connectionTimeout: 10_000,
+  })
+  const ask = (requestTimeout: number) =>
+    connection.send({
+      requestTimeout,
+      // ApiVersions: the one that needs no authentication.
+      request: {
+        apiKey: 18,
+        apiName: 'ApiVersions',
+        apiVersion: 0,
+        encode: async () => new Encoder(),
+      },
+      response: { decode: async () => ({}), parse: async () => ({}) },
+    })
+  try {
+    await connection.connect()
+    const patient = assert.rejects(ask(600_000), { name: 'KafkaJSConnectionError' })
+    await assert.rejects(ask(100), { name: 'KafkaJSRequestTimeoutError' })
+    assert.equal(connection.isConnected(), false)
+    await patient
+    await connection.connect()
+    assert.equal(connection.isConnected(), true)
+    await assert.rejects(ask(100), { name: 'KafkaJSRequestTimeoutError' })
+    assert.equal(accepted.length, 2)
+  } finally {
+    for (const socket of accepted) socket.destroy()
+    await connection.disconnect()
+    server.close()
+  }
 })

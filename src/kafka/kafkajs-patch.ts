@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import type { Socket } from 'node:net'
 
 const PATCHED_VERSION = '2.2.4'
 const patched = Symbol.for('sidereal.kafkajs.requestQueue')
@@ -38,5 +39,48 @@ export function patchTimerSpin(): boolean {
     )
   }
   prototype[patched] = true
+  return true
+}
+
+const closing = Symbol.for('sidereal.kafkajs.connection')
+const REQUEST_TIMEOUT = 'KafkaJSRequestTimeoutError'
+
+/** The part of kafkajs's private `Connection` that the patch touches. */
+export interface ConnectionLike {
+  socket?: Socket
+  send(request: unknown): Promise<unknown>
+  [closing]?: boolean
+}
+
+/**
+ * kafkajs 2.2.4 goes on with a connection after a request on it has timed out. One that has gone silent (a firewall forgot it, packets are
+ * dropped without a word) is used again and again: each fetch waits for its whole timeout, the members of a group miss their
+ * heartbeats behind it, and it never ends by itself. This closes such a connection, as the Java client does; the next request opens
+ * a new one. Returns false, and leaves kafkajs alone, when its version is another one.
+ */
+export function patchSilentConnections(): boolean {
+  const require = createRequire(import.meta.url)
+  const { version } = require('kafkajs/package.json') as { version: string }
+  if (version !== PATCHED_VERSION) return false
+  const Connection = require('kafkajs/src/network/connection') as { prototype: ConnectionLike }
+  const prototype = Connection.prototype
+  if (prototype[closing]) return true
+  const { send } = prototype
+  if (typeof send !== 'function') return false
+  prototype.send = async function (this: ConnectionLike, request: unknown): Promise<unknown> {
+    const { socket } = this
+    try {
+      return await send.call(this, request)
+    } catch (error) {
+      if (error instanceof Error && error.name === REQUEST_TIMEOUT && socket?.destroyed === false) {
+        // Whoever is told of the timeout must find the connection closed: the next request would be written to it.
+        const closed = new Promise((resolve) => socket.once('close', resolve))
+        socket.destroy(new Error('no answer came in time: the connection is given up'))
+        await closed
+      }
+      throw error
+    }
+  }
+  prototype[closing] = true
   return true
 }

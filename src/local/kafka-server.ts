@@ -29,6 +29,11 @@ export interface KafkaServerOptions extends LocalServerOptions {
   listeners?: readonly KafkaListener[]
   /** Who may come in by a listener with SASL. */
   users?: readonly KafkaUser[]
+  /**
+   * One port a broker, on which a proxy of a test listens: each broker gets a second listener, whose clients are told these ports in
+   * place of its own. Clients of `address` go past the proxies, and so do the brokers among themselves.
+   */
+  proxyPorts?: readonly number[] | undefined
 }
 
 /** Apache Kafka in KRaft mode; each broker is a controller too and has a process of its own. */
@@ -62,6 +67,11 @@ export class KafkaServer implements LocalServer {
     return this.#ports
   }
 
+  /** Where the proxies lead to, in the order of `proxyPorts`. */
+  get proxiedPorts(): readonly number[] {
+    return this.#options.proxyPorts === undefined ? [] : this.#ports.slice(-this.#brokerCount)
+  }
+
   get processes(): readonly ProcessIdentity[] {
     return this.#brokers.flatMap((broker) => broker.identity ?? [])
   }
@@ -74,7 +84,9 @@ export class KafkaServer implements LocalServer {
   async start(): Promise<void> {
     await requireJava()
     const libraries = await kafkaLibraries(this.#options.onProgress ?? silent)
-    this.#ports = await choosePorts(this.#brokerCount * this.#portsPerBroker, this.#options.ports)
+    const proxied = this.#options.proxyPorts === undefined ? 0 : 1
+    const count = this.#brokerCount * (this.#portsPerBroker + proxied)
+    this.#ports = await choosePorts(count, this.#options.ports)
     this.#brokers = await Promise.all(
       this.#nodes().map((node) => this.#startBroker(node, join(libraries, '*'))),
     )
@@ -173,6 +185,9 @@ export class KafkaServer implements LocalServer {
     const replicas = this.#brokerCount
     const inSync = Math.ceil((replicas + 1) / 2)
     const broker = `127.0.0.1:${this.#brokerPort(node)}`
+    const proxyPort = this.#options.proxyPorts?.[node - 1]
+    const proxied = (port: number | undefined) =>
+      proxyPort === undefined ? '' : `,PROXIED://127.0.0.1:${port}`
     const voters = this.#nodes().map((id) => `${id}@127.0.0.1:${this.#controllerPort(id)}`)
     const { listeners = [], users = [] } = this.#options
     const doors = listeners.map(
@@ -182,10 +197,11 @@ export class KafkaServer implements LocalServer {
       'process.roles=broker,controller',
       `node.id=${node}`,
       `controller.quorum.voters=${voters.join(',')}`,
-      `listeners=${[`PLAINTEXT://${broker}`, `CONTROLLER://127.0.0.1:${this.#controllerPort(node)}`, ...doors].join(',')}`,
-      `advertised.listeners=${[`PLAINTEXT://${broker}`, ...doors].join(',')}`,
-      protocolMap(listeners),
+      `listeners=${[`PLAINTEXT://${broker}`, `CONTROLLER://127.0.0.1:${this.#controllerPort(node)}`, ...doors].join(',')}${proxied(this.proxiedPorts[node - 1])}`,
+      `advertised.listeners=${[`PLAINTEXT://${broker}`, ...doors].join(',')}${proxied(proxyPort)}`,
+      `${protocolMap(listeners)},PROXIED:PLAINTEXT`,
       ...listenerProperties(listeners, users),
+      'inter.broker.listener.name=PLAINTEXT',
       'controller.listener.names=CONTROLLER',
       `log.dirs=${dataFolder}`,
       'auto.create.topics.enable=false',

@@ -25,6 +25,8 @@ export interface OtlpReceiverOptions {
   readonly maxMessageBytes?: number
   /** Default: plain text. */
   readonly credentials?: ServerCredentials
+  /** False: spans are counted and let go, for runs of an hour. Default true. */
+  readonly keepsSpans?: boolean
   /** Called for each request; its answer goes back. Spans of a call that fails are not counted. */
   readonly onRequest?: (
     request: ReceivedRequest,
@@ -40,6 +42,7 @@ export class OtlpReceiver {
   #server: Server | undefined
   #port = 0
   #requests = 0
+  #spanCount = 0
 
   constructor(options: OtlpReceiverOptions = {}) {
     this.#options = options
@@ -57,6 +60,11 @@ export class OtlpReceiver {
   /** Every span of every acknowledged request, in order; repetitions included. */
   get spans(): readonly ReceivedSpan[] {
     return this.#spans
+  }
+
+  /** Spans of every acknowledged request. */
+  get spanCount(): number {
+    return this.#spanCount
   }
 
   /** Requests that held spans. */
@@ -112,7 +120,8 @@ export class OtlpReceiver {
     const answer = await this.#options.onRequest?.(request, metadata)
     if (answer !== undefined && 'code' in answer) throw new CallFailure(answer.code, answer.details)
     const spans = spansOf(request)
-    this.#spans.push(...spans)
+    this.#spanCount += spans.length
+    if (this.#options.keepsSpans !== false) this.#spans.push(...spans)
     if (spans.length > 0) this.#requests += 1
     return this.#messages.encodeResponse(
       answer === undefined

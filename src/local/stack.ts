@@ -19,6 +19,8 @@ export interface StackOptions {
   servers?: readonly ServerName[]
   /** Kafka brokers; default 1. */
   brokers?: 1 | 3
+  /** See `KafkaServerOptions`. */
+  kafkaProxyPorts?: readonly number[]
   /** Where data lies. Default: a temporary folder that `close()` removes. */
   dataFolder?: string
   /** Where logs lie. Default: `logs` in the data folder. */
@@ -65,7 +67,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   }
   const wants = (name: ServerName) => names.includes(name)
   const kafka = wants('kafka')
-    ? new KafkaServer({ ...serverOptions('kafka'), brokers: options.brokers ?? 1 })
+    ? new KafkaServer({
+        ...serverOptions('kafka'),
+        brokers: options.brokers ?? 1,
+        proxyPorts: options.kafkaProxyPorts,
+      })
     : undefined
   const clickhouse = wants('clickhouse') ? new ClickHouseServer(serverOptions('clickhouse')) : undefined
   const seaweedfs = wants('seaweedfs') ? new SeaweedFsServer(serverOptions('seaweedfs')) : undefined

@@ -1,5 +1,6 @@
 import { type DestinationStream, pino } from 'pino'
 import type { Clock } from '../model/clock.ts'
+import { LogDestination } from './log-destination.ts'
 
 export type LogFields = Readonly<Record<string, unknown>>
 
@@ -22,6 +23,8 @@ export interface LoggerOptions {
   /** Where lines go; default standard output. */
   destination?: DestinationStream
 }
+
+const STANDARD_OUTPUT = 1
 
 /** A slip of the pen must not print a secret: these keys are censored at the first two levels of the fields. */
 const SECRET_KEYS = [
@@ -50,7 +53,7 @@ export function createLogger(options: LoggerOptions = {}): Logger {
     serializers: { error: pino.stdSerializers.errWithCause },
     redact: { paths: SECRET_KEYS.flatMap((key) => [key, `*.${key}`]), censor: '[redacted]' },
   }
-  return options.destination === undefined ? pino(settings) : pino(settings, options.destination)
+  return pino(settings, options.destination ?? new LogDestination(STANDARD_OUTPUT))
 }
 
 /** A logger that writes nothing. */

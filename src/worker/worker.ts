@@ -26,6 +26,7 @@ import { Pipeline } from './pipeline.ts'
 import { openProcessor, type Processor } from './processor.ts'
 import { openSinks, type Sinks } from './sinks.ts'
 import { Source } from './source/source.ts'
+import { sourceRequestMs } from './source-request-ms.ts'
 
 /** Time for one start check. The servers are checked side by side, so that a worker says what is wrong within 15 s, on a busy machine too. */
 const CHECK_MS = 10_000
@@ -94,6 +95,7 @@ export class Worker {
       logger,
     })
     const shares = memoryShares(worker.maxMemoryBytes)
+    const requestTimeoutMs = sourceRequestMs(worker.sessionTimeoutMs)
     this.#source = new Source(
       {
         topic: topics.traces,
@@ -112,7 +114,7 @@ export class Worker {
         clock,
         logger,
         random,
-        createKafka: (clientId) => createKafka(connection, { clientId, logger }),
+        createKafka: (clientId) => createKafka(connection, { clientId, logger, requestTimeoutMs }),
         brokers: brokers.join(','),
         createHandler: (task) => this.#pipeline.handlerFor(task),
         onFatal: (error) => this.#fail(error),

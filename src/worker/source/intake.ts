@@ -102,15 +102,50 @@ export class Intake {
   begin(task: SourceTask, logStart: number): void {
     const { row } = task
     if (row === undefined || this.#isStopped) return
-    const { createHandler, table } = this.#deps
     if (row.offset < 0) {
-      task.open(new SettledSet(logStart), row.offset)
-    } else {
-      task.open(this.#readLedger(task, row.offset, row.metadata), row.offset)
-      if (logStart > task.position) {
-        this.#lost(task, logStart, task.settleGap(row.offset, logStart))
-        task.position = task.watermark
-      }
+      this.#open(task, new SettledSet(logStart), logStart)
+      return
+    }
+    const settled = this.#readLedger(task, row.offset, row.metadata)
+    if (settled.countAbove === 0) {
+      this.#open(task, settled, logStart)
+      return
+    }
+    task.begins = { settled, logStart }
+    this.#deps.ask('start-end', [task])
+  }
+
+  /**
+   * The end of the log of a task whose ledger names offsets above the watermark. An unclean election may have cut the log below them: then
+   * other records will come at these offsets, and taking them for settled would lose them.
+   */
+  onStartEnd(task: SourceTask, end: number): void {
+    const { begins } = task
+    if (begins === undefined || this.#isStopped) return
+    task.begins = undefined
+    if (begins.settled.end <= end) {
+      this.#open(task, begins.settled, begins.logStart)
+      return
+    }
+    const { topic, partition } = task
+    const { watermark, end: settledEnd } = begins.settled
+    this.#deps.counters.truncations += 1
+    this.#deps.logger.error(
+      { topic, partition, end, settledEnd },
+      'the partition ends before what was settled: its ledger is ignored',
+    )
+    // At once: whoever comes after us would believe the old one again, when the log has grown past it.
+    task.mustCommit = true
+    this.#open(task, new SettledSet(watermark), begins.logStart)
+  }
+
+  #open(task: SourceTask, settled: SettledSet, logStart: number): void {
+    const { createHandler, table } = this.#deps
+    const committedOffset = task.row?.offset ?? -1
+    task.open(settled, committedOffset)
+    if (committedOffset >= 0 && logStart > task.position) {
+      this.#lost(task, logStart, task.settleGap(committedOffset, logStart))
+      task.position = task.watermark
     }
     task.handler = createHandler(task)
     table.seek(task)

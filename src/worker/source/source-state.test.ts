@@ -18,6 +18,7 @@ test('a new partition is not read before its ledger is known, and starts at the 
   assert.equal(bench.batch(0, 7, 9), -1)
   bench.answerLedger([{ partition: 0, offset: 7, metadata: ledgerOf(0, 7, [8]) }])
   bench.answerOffsets(0)
+  bench.answerOffsets(10)
   assert.deepEqual(bench.port.take('seek'), [{ kind: 'seek', partition: 0, offset: 7 }])
   assert.deepEqual(bench.port.take('resume'), [{ kind: 'resume', partitions: [0] }])
   assert.equal(bench.batch(0, 7, 9), 9)
@@ -220,6 +221,22 @@ test('a log that ends before what was read is read again from its start', () => 
   assert.equal(before.isLost, true)
   bench.answerOffsets(0)
   assert.equal(bench.batch(0, 0, 4), 4)
+  assert.equal(bench.state.stats().truncations, 1)
+})
+
+test('a ledger that names offsets beyond the end of the log is not believed: other records will come there', () => {
+  const bench = new SourceBench()
+  bench.join([0])
+  bench.answerLedger([{ partition: 0, offset: 7, metadata: ledgerOf(0, 7, [8, 12]) }])
+  bench.answerOffsets(0)
+  bench.answerOffsets(9)
+  assert.deepEqual(
+    bench.confirm().entries,
+    [{ partition: 0, offset: 7, metadata: '' }],
+    'nor by the next owner',
+  )
+  bench.batch(0, 7, 13)
+  assert.deepEqual(bench.handler(0).taken, [7, 8, 9, 10, 11, 12, 13])
   assert.equal(bench.state.stats().truncations, 1)
 })
 

@@ -24,6 +24,8 @@ export class SourceTask implements Task {
   handler: TaskHandler | undefined
   /** Waiting for its log start since the ledger was read. */
   row: CommittedRow | undefined
+  /** What the ledger says, while the end of the log is asked for. */
+  begins: { readonly settled: SettledSet; readonly logStart: number } | undefined
 
   /** The next offset to take. */
   position = -1

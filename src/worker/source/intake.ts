@@ -181,7 +181,11 @@ export class Intake {
   /** The broker named the end after the question was sent: if that is the position, all that was appended before has been read. */
   onEnd(task: SourceTask, end: number, sentAtMs: number): void {
     task.endOffset = end
-    if (end !== task.position || !task.isReady || this.#isStopped || task.streamTimeMs === 0) return
+    if (!task.isReady || this.#isStopped) return
+    // A log that was cut shows no batch that begins elsewhere before it has grown again, and then it may have grown past the position.
+    // An answer to a question that was sent before the last batch proves nothing.
+    if (end < task.position && !task.isJumping && task.newestReadAtMs < sentAtMs) this.#askWhy(task)
+    if (end !== task.position || task.streamTimeMs === 0) return
     task.handler?.onQuiet(task.streamTimeMs + Math.max(0, sentAtMs - task.newestReadAtMs))
   }
 
@@ -233,11 +237,15 @@ export class Intake {
 
   #jump(task: SourceTask, fetchedOffset: number): void {
     this.#deps.counters.jumps += 1
-    task.isJumping = true
     this.#deps.logger.warn(
       { topic: task.topic, partition: task.partition, position: task.position, fetchedOffset },
       'a batch began elsewhere than the last one ended',
     )
+    this.#askWhy(task)
+  }
+
+  #askWhy(task: SourceTask): void {
+    task.isJumping = true
     this.#deps.table.applyPauses([task])
     this.#deps.ask('jump-start', [task])
   }

@@ -224,6 +224,48 @@ test('a log that ends before what was read is read again from its start', () => 
   assert.equal(bench.state.stats().truncations, 1)
 })
 
+test('a kept task whose committed row is told late, from before its first commit, goes on', async () => {
+  const bench = new SourceBench()
+  bench.join([0])
+  bench.answerLedger([{ partition: 0, offset: 6, metadata: null }])
+  bench.answerOffsets(0)
+  bench.batch(0, 6, 12)
+  const handler = bench.handler(0)
+  bench.join([0], 'm', 2)
+  handler.task.settle([6, 7, 8, 9, 10, 11, 12])
+  await bench.pass(1_100)
+  assert.deepEqual(bench.confirm().entries, [{ partition: 0, offset: 13, metadata: '' }])
+  bench.answerLedger([{ partition: 0, offset: 6, metadata: null }])
+  assert.equal(handler.isLost, false)
+  assert.equal(bench.batch(0, 13, 15), 15)
+})
+
+test('a log that was cut is noticed while nothing is produced: records that come later are read', async () => {
+  const bench = new SourceBench({ quietPollMs: 500 })
+  bench.open([0])
+  bench.batch(0, 0, 99)
+  const before = bench.handler(0)
+  await bench.pass(1_000)
+  bench.answerOffsets(5)
+  bench.answerOffsets(0)
+  bench.answerOffsets(5)
+  assert.equal(before.isLost, true)
+  bench.answerOffsets(0)
+  assert.equal(bench.batch(0, 0, 199), 199)
+  assert.equal(bench.handler(0).taken.length, 200)
+})
+
+test('an end that was asked for before the last batch came does not count as a cut', async () => {
+  const bench = new SourceBench({ quietPollMs: 500 })
+  bench.open([0])
+  bench.batch(0, 0, 4)
+  await bench.pass(1_000)
+  bench.batch(0, 5, 9)
+  bench.answerOffsets(5)
+  assert.deepEqual(bench.port.take('listOffsets'), [])
+  assert.equal(bench.batch(0, 10, 12), 12)
+})
+
 test('a ledger that names offsets beyond the end of the log is not believed: other records will come there', () => {
   const bench = new SourceBench()
   bench.join([0])

@@ -83,6 +83,8 @@ export class SourceTask implements Task {
     this.#settled = settled
     this.position = settled.watermark
     this.confirmedOffset = confirmedOffset
+    // The next assignment may be told of it when this one has committed already.
+    this.triedOffsets.add(confirmedOffset)
     this.row = undefined
     this.isReady = true
   }

@@ -39,18 +39,24 @@ function sortRecords(world: World, isDone: IsDone): Sorted {
   const counting: Placed[] = []
   const optional: Placed[] = []
   const lost: Placed[] = []
+  const repeated = repeatedRecords(world)
   for (const log of world.logs) {
     for (const entry of log.entries) {
       const { record, offset } = entry
       if (record === null) continue
       const placed = { partition: log.partition, entry, record }
-      if (isDone(log.partition, entry)) {
+      // Deleted: its rows may be those of its repetition, or of a later revision.
+      const isDeleted = offset < log.start
+      if (isDeleted && (repeated.has(record) || isLog(record))) optional.push(placed)
+      else if (isDone(log.partition, entry)) {
         if (record.end === 'rows') counting.push(placed)
-      } else if (offset < log.start) {
+      } else if (isDeleted) {
         lost.push(placed)
         optional.push(placed)
       } else {
-        throw new Broken(`lost: ${log.partition}/${offset} of ${record.sid} (${record.about}) has not come to its end`)
+        throw new Broken(
+          `lost: ${log.partition}/${offset} of ${record.sid} (${record.about}) has not come to its end`,
+        )
       }
     }
     for (const entry of log.cut) {
@@ -61,6 +67,22 @@ function sortRecords(world: World, isDone: IsDone): Sorted {
   return { counting, optional, lost }
 }
 
+function isLog({ model }: ProducedRecord): boolean {
+  return model !== null && !('spans' in model)
+}
+
+function repeatedRecords(world: World): ReadonlySet<ProducedRecord> {
+  const seen = new Set<ProducedRecord>()
+  const repeated = new Set<ProducedRecord>()
+  for (const { entries, cut } of world.logs) {
+    for (const { record } of [...entries, ...cut]) {
+      if (record !== null && seen.has(record)) repeated.add(record)
+      if (record !== null) seen.add(record)
+    }
+  }
+  return repeated
+}
+
 function checkCommitted(world: World, log: PartitionLog): void {
   const { offset } = world.group.row(log.partition)
   if (offset !== log.end && !(offset < 0 && log.end === log.start)) {
@@ -68,8 +90,12 @@ function checkCommitted(world: World, log: PartitionLog): void {
   }
 }
 
-/** What retention took unread is counted, where and how much. */
+/** What retention took unread is counted and told, where and how much. */
 function checkLosses(world: World, lost: readonly Placed[]): void {
+  const told = world.oracle.losses.reduce((sum, { count }) => sum + count, 0)
+  const countedInAll = world.lives.reduce((sum, { state }) => sum + state.stats().lostByRetention, 0)
+  if (told !== countedInAll)
+    throw new Broken(`${told} records were told as lost by retention, ${countedInAll} counted`)
   for (const log of world.logs) {
     const countedFrom = world.oracle.unknownBelow.get(log.partition) ?? 0
     const offsets = lost
@@ -80,7 +106,9 @@ function checkLosses(world: World, lost: readonly Placed[]): void {
       .filter(({ partition, logStart }) => partition === log.partition && logStart > Math.min(...offsets))
       .reduce((sum, { count }) => sum + count, 0)
     if (counted < offsets.length) {
-      throw new Broken(`retention took ${offsets.length} records of partition ${log.partition}, ${counted} were counted`)
+      throw new Broken(
+        `retention took ${offsets.length} records of partition ${log.partition}, ${counted} were counted`,
+      )
     }
   }
 }
@@ -96,11 +124,13 @@ function checkDeadLetters(world: World): void {
   for (const [place, { reason, record }] of world.deadLetters) {
     const original = produced.get(place)
     if (original === undefined) throw new Broken(`a dead letter of ${place}, where nothing was`)
-    if (original.end !== reason) throw new Broken(`${place} should end as ${original.end}, and is a dead letter: ${reason}`)
+    if (original.end !== reason)
+      throw new Broken(`${place} should end as ${original.end}, and is a dead letter: ${reason}`)
     const isSame = isEqual(original.key, record.key) && isEqual(original.value, record.value)
     if (!isSame) throw new Broken(`the dead letter of ${place} holds other bytes`)
     for (const [name, value] of Object.entries(original.headers)) {
-      if (String(record.headers[name]) !== value) throw new Broken(`the dead letter of ${place} lacks the header ${name}`)
+      if (String(record.headers[name]) !== value)
+        throw new Broken(`the dead letter of ${place} lacks the header ${name}`)
     }
     if (record.headers[DEAD_LETTER_HEADERS.reason] === undefined) throw new Broken(`${place} has no reason`)
   }
@@ -139,7 +169,10 @@ function checkRows(world: World, { counting, optional }: Sorted): void {
       if (want !== undefined) found += 1
       if (want !== undefined && row.version === want.version && want.contents.has(row.content)) continue
       if (allowed.get(`${table} ${key}`)?.has(`${row.version} ${row.content}`) === true) continue
-      const why = want === undefined ? 'was not produced' : `should be ${want.version} ${[...want.contents].join(' or ')}`
+      const why =
+        want === undefined
+          ? 'was not produced'
+          : `should be ${want.version} ${[...want.contents].join(' or ')}`
       throw new Broken(`the row ${key} of ${table} ${why}; it is ${row.version} ${row.content}`)
     }
   }
@@ -174,7 +207,8 @@ function checkTraces(world: World, { counting, optional }: Sorted): void {
     records.push({ model: record.model, appendTimeMs: entry.appendTimeMs })
   }
   for (const sid of world.tables.fragments.keys()) {
-    if (!bySid.has(sid) && !uncertain.has(sid)) throw new Broken(`traces has ${sid}, of which nothing should be there`)
+    if (!bySid.has(sid) && !uncertain.has(sid))
+      throw new Broken(`traces has ${sid}, of which nothing should be there`)
   }
   for (const [sid, records] of bySid) {
     if (uncertain.has(sid)) continue
@@ -193,5 +227,6 @@ function checkBestEffort(world: World, { counting }: Sorted): void {
     ({ partition, entry }) => !world.exported.has(placeOf(partition, entry.offset, entry.appendTimeMs)),
   ).length
   const counted = world.lives.reduce((sum, life) => sum + life.lostToBestEffort, 0)
-  if (missing > counted) throw new Broken(`the best-effort sink lacks ${missing} records, and ${counted} were counted as lost`)
+  if (missing > counted)
+    throw new Broken(`the best-effort sink lacks ${missing} records, and ${counted} were counted as lost`)
 }

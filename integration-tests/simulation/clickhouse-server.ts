@@ -23,7 +23,12 @@ export function clickHouseFor(world: World, process: SimProcess): ClickHouse {
       const rows = readNative(chunks)
       return new Promise<void>((resolve, reject) => {
         const failed = (cause: unknown): void =>
-          reject(new SiderealError('SIDEREAL_CLICKHOUSE_UNAVAILABLE', `${table}: no answer`, { cause, retryable: true }))
+          reject(
+            new SiderealError('SIDEREAL_CLICKHOUSE_UNAVAILABLE', `${table}: no answer`, {
+              cause,
+              retryable: true,
+            }),
+          )
         signal?.addEventListener('abort', () => failed(signal.reason))
         world.network.call({
           name: 'tables',

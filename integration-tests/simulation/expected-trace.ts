@@ -2,7 +2,7 @@ import { nodeIdKey, spanKey, traceKey } from '../../src/codec/hash.ts'
 import type { NodeLog, NodeTraceLog } from '../../src/model/node-trace-log.ts'
 import type { Span, SpanBatch } from '../../src/model/span.ts'
 import { isSpanError, serviceOf } from './records.ts'
-import { distinct, earliestRoot, except, hasCollision, type TraceView } from './trace-view.ts'
+import { distinct, earliestRoot, except, hasCollision, ordered, type TraceView } from './trace-view.ts'
 
 /** A record that counts, and when the broker took it. */
 export interface CountingRecord {
@@ -34,7 +34,12 @@ export function expectedTrace(records: readonly CountingRecord[]): TraceView {
   const missingParents = except(
     new Set(
       all
-        .filter(({ span }) => span.parentSpanId !== null && !isRemote(span) && !spans.has(`${span.traceId}/${span.parentSpanId}`))
+        .filter(
+          ({ span }) =>
+            span.parentSpanId !== null &&
+            !isRemote(span) &&
+            !spans.has(`${span.traceId}/${span.parentSpanId}`),
+        )
         .map(({ span }) => spanKey(span.traceId, span.parentSpanId!)),
     ),
     new Set(),
@@ -53,7 +58,9 @@ export function expectedTrace(records: readonly CountingRecord[]): TraceView {
   }))
   const times = [
     ...all.map(({ span }) => [span.startTimeNs, span.endTimeNs] as const),
-    ...logs.flatMap(({ log }) => [log, ...log.trace].map((one) => [toNs(one.startTimeMs), toNs(one.endTimeMs)] as const)),
+    ...logs.flatMap(({ log }) =>
+      [log, ...log.trace].map((one) => [toNs(one.startTimeMs), toNs(one.endTimeMs)] as const),
+    ),
   ]
   const received = records.map(({ appendTimeMs }) => appendTimeMs)
   return {
@@ -64,8 +71,8 @@ export function expectedTrace(records: readonly CountingRecord[]): TraceView {
     uid: distinct(identities.map(({ uid }) => uid))[0] ?? '',
     chatId: distinct(identities.map(({ chatId }) => chatId))[0] ?? '',
     traceIds,
-    startNs: times.reduce((least, [start]) => (start < least ? start : least), times[0]?.[0] ?? 0n),
-    endNs: times.reduce((most, [, end]) => (end > most ? end : most), 0n),
+    startNs: ordered(times.map(([start]) => start))[0] ?? 0n,
+    endNs: ordered(times.map(([, end]) => end)).at(-1) ?? 0n,
     spanCount: spans.size,
     errorCount: all.filter(({ span }) => isSpanError(span)).length,
     nodeCount: nodes.length,
@@ -149,4 +156,3 @@ function sumUsage(usages: readonly NodeLog['data']['usage'][]): number[] {
     usages.reduce((sum, usage) => sum + usage[name], 0),
   )
 }
-

@@ -169,15 +169,20 @@ export class KafkaClient implements SourcePort {
       name: 'join',
       serve: () => {
         this.#world.group.join(who, (answer) => {
-          this.#world.scheduler.post(this.#world.network.delayMs(), this.#process, `${this.#process.name} joined`, () => {
-            if (isAnswered || joins !== this.#joins) return
-            if (this.#world.network.failureOf('join') === 'reply lost') {
-              failed()
-              return
-            }
-            isAnswered = true
-            this.#onJoined(answer)
-          })
+          this.#world.scheduler.post(
+            this.#world.network.delayMs(),
+            this.#process,
+            `${this.#process.name} joined`,
+            () => {
+              if (isAnswered || joins !== this.#joins) return
+              if (this.#world.network.failureOf('join') === 'reply lost') {
+                failed()
+                return
+              }
+              isAnswered = true
+              this.#onJoined(answer)
+            },
+          )
         })
       },
       onAnswer: () => undefined,
@@ -239,10 +244,14 @@ export class KafkaClient implements SourcePort {
       const asked = mine.map((partition) => ({ partition, from: this.#positionOf(partition) }))
       this.#call({
         name: 'fetch',
-        serve: () => asked.map(({ partition, from }) => this.#read(partition, from, joins, memberId, generation)),
+        serve: () =>
+          asked.map(({ partition, from }) => this.#read(partition, from, joins, memberId, generation)),
         onAnswer: (batches) => {
           this.#state?.onFetch()
-          this.#deliver(broker, batches.filter(({ entries }) => entries.length > 0))
+          this.#deliver(
+            broker,
+            batches.filter(({ entries }) => entries.length > 0),
+          )
         },
         // kafkajs swallows the error of a fetch, and tells of it as of any other.
         onError: () => {
@@ -269,7 +278,8 @@ export class KafkaClient implements SourcePort {
   #deliver(broker: number, batches: readonly Fetched[]): void {
     const [first, ...rest] = batches
     if (first === undefined) {
-      this.#fetchLater(broker, batches.length === 0 ? this.#random.next() * this.#settings.maxWaitMs : 0)
+      // Nothing was there: the broker would have waited for so long before it said so.
+      this.#fetchLater(broker, this.#settings.maxWaitMs)
       return
     }
     this.#handle(first)
@@ -289,7 +299,8 @@ export class KafkaClient implements SourcePort {
       this.#positions.set(partition, lastOffset + 1)
       const firstOffset = this.#random.chance(0.5) ? from : null
       // Without a hidden record at or after the fetched offset, kafkajs names the offset itself as the last one.
-      if (firstOffset !== null || entries.length === 1) this.#state.onEmptyBatch({ partition, firstOffset, lastOffset })
+      if (firstOffset !== null || entries.length === 1)
+        this.#state.onEmptyBatch({ partition, firstOffset, lastOffset })
       else this.#positions.set(partition, from)
       return
     }

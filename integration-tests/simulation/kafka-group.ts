@@ -1,5 +1,10 @@
 import { type AssignableMember, assignPartitions } from '../../src/worker/source/assign-partitions.ts'
-import type { CommitEntry, CommitRequest, CommitResult, CommittedRow } from '../../src/worker/source/source-port.ts'
+import type {
+  CommitEntry,
+  CommitRequest,
+  CommitResult,
+  CommittedRow,
+} from '../../src/worker/source/source-port.ts'
 import type { Scheduler } from './scheduler.ts'
 
 export interface JoinAnswer {
@@ -26,7 +31,7 @@ export interface GroupOptions {
   readonly onCommit: (entry: CommitEntry, memberId: string) => void
 }
 
-const SWEEP_MS = 250
+const SWEEP_MS = 400
 
 /** A consumer group at its coordinator, with the rules of Apache Kafka's classic protocol. */
 export class KafkaGroup {
@@ -53,10 +58,15 @@ export class KafkaGroup {
   }
 
   membersOf(clientId: string): string[] {
-    return [...this.#members.values()].filter((member) => member.clientId === clientId).map(({ memberId }) => memberId)
+    return [...this.#members.values()]
+      .filter((member) => member.clientId === clientId)
+      .map(({ memberId }) => memberId)
   }
 
-  join(who: { memberId: string; instanceId: string; clientId: string }, onJoined: (answer: JoinAnswer) => void): void {
+  join(
+    who: { memberId: string; instanceId: string; clientId: string },
+    onJoined: (answer: JoinAnswer) => void,
+  ): void {
     const memberId = this.#members.has(who.memberId) ? who.memberId : `${who.clientId}-${++this.#lastMember}`
     this.#members.set(memberId, {
       ...who,

@@ -121,8 +121,8 @@ interface ParsedType {
 const parsed = (): ((type: string) => ParsedType) => {
   const cache = new Map<string, ParsedType>()
   return (type) => {
-    let result = cache.get(type)
-    if (result === undefined) cache.set(type, (result = parseType(type)))
+    const result = cache.get(type) ?? parseType(type)
+    cache.set(type, result)
     return result
   }
 }

@@ -67,7 +67,8 @@ export class Network {
     const slowMs = how === 'slow' ? random.next() * 1_500 : 0
     // Whether a request that is on its way when its sender dies still arrives.
     const arrivesAnyway = random.chance(0.5)
-    const isServed = how === undefined || how === 'slow' || how === 'reply lost' || (how === 'hangs' && random.chance(0.5))
+    const isServed =
+      how === undefined || how === 'slow' || how === 'reply lost' || (how === 'hangs' && random.chance(0.5))
     const share = how === 'part done' ? random.next() : 1
     const failMs = how === 'hangs' ? timeoutMs : this.delayMs() + this.delayMs()
     const failed = (): void => call.onError(new Error(`${name}: ${how}`))

@@ -1,6 +1,7 @@
 import type { Fragment } from '../../src/model/fragment.ts'
 import type { Task } from '../../src/model/task.ts'
 import { decodeLedger } from '../../src/worker/source/ledger.ts'
+import { SettledSet } from '../../src/worker/source/settled-set.ts'
 import type { CommitEntry, CommitRequest, CommittedRow } from '../../src/worker/source/source-port.ts'
 import { checkEnd } from './check-end.ts'
 import { isComplete } from './expected-trace.ts'
@@ -18,6 +19,13 @@ export interface RetentionLoss {
   readonly partition: number
   readonly logStart: number
   readonly count: number
+}
+
+/** What the oracle remembers of one task. */
+export interface TaskSeen {
+  readonly taken: Set<number>
+  /** What its ledger said when it began. */
+  settled: SettledSet | undefined
 }
 
 /** Watches a run from outside. The first promise that is broken ends it. */
@@ -54,7 +62,7 @@ export class Oracle {
     const { partition, offset, metadata } = entry
     const log = this.#world.log(partition)
     const before = this.#world.group.row(partition)
-    if (offset < before.offset && before.offset <= log.end) {
+    if (offset < before.offset && log.cut.length === 0) {
       this.fail(`the committed offset of partition ${partition} went back from ${before.offset} to ${offset}`)
     }
     const from = Math.min(this.#verified.get(partition) ?? 0, log.end)
@@ -71,9 +79,16 @@ export class Oracle {
     if (isInDoubt) this.fail(`${process.name} commits while in doubt (generation ${request.generation})`)
   }
 
-  onWrite(process: SimProcess, sink: string): void {
+  onWrite(process: SimProcess, sink: string, fragments: readonly Fragment[]): void {
     const life = this.#world.lives.find((one) => one.process === process)
     if (life === undefined || !process.isAlive) return
+    const own = new Set(life.state.stats().tasks.map(({ partition }) => partition))
+    for (const { records, sid } of fragments) {
+      // A best-effort sink may send what the new owner sends again.
+      if (sink !== 'otlp' && records.some(({ partition }) => !own.has(partition))) {
+        this.fail(`${process.name} writes ${sid} to ${sink}, of a partition that it has lost`)
+      }
+    }
     if (life.client.isInDoubt) this.fail(`${process.name} writes to ${sink} while in doubt`)
     const ageMs = this.#world.scheduler.nowMs - life.client.leaseAtMs
     if (ageMs > LEASE_SHARE * this.#world.options.sessionTimeoutMs + 1) {
@@ -82,8 +97,8 @@ export class Oracle {
   }
 
   onLedgerRead(process: SimProcess, rows: readonly CommittedRow[]): void {
-    let told = this.#told.get(process.name)
-    if (told === undefined) this.#told.set(process.name, (told = new Map()))
+    const told = this.#told.get(process.name) ?? new Map<number, CommittedRow>()
+    this.#told.set(process.name, told)
     for (const row of rows) {
       told.set(row.partition, row)
       if (row.offset < 0) this.unknownBelow.set(row.partition, this.#world.log(row.partition).start)
@@ -91,15 +106,25 @@ export class Oracle {
   }
 
   /** A task takes each record once, and none that its ledger says is settled. */
-  onTaken(process: SimProcess, task: Task, offset: number, taken: Set<number>): void {
-    if (taken.has(offset)) this.fail(`${process.name} takes ${task.partition}/${offset} twice in one life of the task`)
-    taken.add(offset)
-    if (taken.size > 1) return
-    const row = this.#told.get(process.name)?.get(task.partition)
-    if (row === undefined) this.fail(`${process.name} reads partition ${task.partition} before its ledger`)
-    else if (row.offset > offset && this.#world.log(task.partition).cut.length === 0) {
-      this.fail(`${process.name} reads ${task.partition}/${offset}, and ${row.offset} is committed`)
+  onTaken(process: SimProcess, task: Task, offset: number, seen: TaskSeen): void {
+    const place = `${task.partition}/${offset}`
+    if (seen.taken.has(offset)) this.fail(`${process.name} takes ${place} twice in one life of the task`)
+    seen.taken.add(offset)
+    seen.settled ??= this.#settledFor(process, task.partition)
+    // What an unclean election cut is read again from the start, as it must be.
+    if (this.#world.log(task.partition).cut.length > 0 || !seen.settled.has(offset)) return
+    this.fail(`${process.name} takes ${place} again, and its ledger says that it is settled`)
+  }
+
+  /** What the ledger that a process read says of a partition. */
+  #settledFor(process: SimProcess, partition: number): SettledSet {
+    const row = this.#told.get(process.name)?.get(partition)
+    if (row === undefined) {
+      this.fail(`${process.name} reads partition ${partition} before its ledger`)
+      return new SettledSet(0)
     }
+    const place = { topic: this.#world.topic, partition }
+    return row.offset < 0 ? new SettledSet(0) : decodeLedger(row.metadata, place, row.offset).set
   }
 
   /** How a fragment was cut: neither before its time nor long after it. */
@@ -112,14 +137,22 @@ export class Oracle {
     const lastMs = Math.max(...times)
     const firstMs = Math.min(...times)
     const nowMs = this.#world.scheduler.nowMs + appendSkewMs
-    const waitMs = reason === 'complete' || reason === 'late' ? rules.quietMs : reason === 'idle' ? rules.idleMs : 0
-    if (nowMs < lastMs + waitMs) this.fail(`${about} closed as ${reason} ${lastMs + waitMs - nowMs} ms too early`)
-    if (reason === 'max_age' && nowMs < firstMs + rules.maxAgeMs) this.fail(`${about} closed as max_age too early`)
+    const waitMs =
+      reason === 'complete' || reason === 'late' ? rules.quietMs : reason === 'idle' ? rules.idleMs : 0
+    if (nowMs < lastMs + waitMs)
+      this.fail(`${about} closed as ${reason} ${lastMs + waitMs - nowMs} ms too early`)
+    if (reason === 'max_age' && nowMs < firstMs + rules.maxAgeMs)
+      this.fail(`${about} closed as max_age too early`)
     const isShort = isMemorySmall || this.#world.hadMemoryPressure
     if (reason === 'memory_pressure' && !isShort) this.fail(`${about} closed for memory that was not short`)
-    if (fragment.rowCount > rules.maxRows && records.length > 1) this.fail(`${about} has ${fragment.rowCount} rows`)
-    if (fragment.byteLength > rules.maxBytes && records.length > 1) this.fail(`${about} has ${fragment.byteLength} bytes`)
-    if (appendSkewMs === 0) this.#checkGaps(fragment, about)
+    if (fragment.rowCount > rules.maxRows && records.length > 1)
+      this.fail(`${about} has ${fragment.rowCount} rows`)
+    if (fragment.byteLength > rules.maxBytes && records.length > 1)
+      this.fail(`${about} has ${fragment.byteLength} bytes`)
+    if (appendSkewMs === 0) {
+      this.#checkGaps(fragment, about)
+      if (waitMs > 0) this.#checkNothingIsNear(fragment, about, lastMs + waitMs)
+    }
     if (reason === 'complete') this.#checkComplete(fragment, about)
   }
 
@@ -130,11 +163,15 @@ export class Oracle {
       const { assembly, deliverer, memory } = life.pipeline
       const { openBytes, undeliveredBytes } = life.shares
       if (assembly.openBytes > openBytes * memory.scale) {
-        this.fail(`${life.process.name} holds ${assembly.openBytes} bytes in open traces; its share is ${openBytes}`)
+        this.fail(
+          `${life.process.name} holds ${assembly.openBytes} bytes in open traces; its share is ${openBytes}`,
+        )
       }
       const batch = this.#world.options.maxFetchRecords * MAX_RECORD_BYTES
       if (assembly.openBytes + deliverer.undeliveredBytes > openBytes + undeliveredBytes + batch) {
-        this.fail(`${life.process.name} holds ${deliverer.undeliveredBytes} undelivered bytes; its share is ${undeliveredBytes}`)
+        this.fail(
+          `${life.process.name} holds ${deliverer.undeliveredBytes} undelivered bytes; its share is ${undeliveredBytes}`,
+        )
       }
     }
   }
@@ -190,14 +227,34 @@ export class Oracle {
       const gapMs = record.receivedAtMs - before.receivedAtMs
       const isTooLate = gapMs >= (reason === 'late' ? rules.quietMs : rules.idleMs)
       if (isTooLate || record.receivedAtMs - records[0]!.receivedAtMs >= rules.maxAgeMs) {
-        this.fail(`${about} should have been cut before ${record.offset}, ${gapMs} ms after the record before it`)
+        this.fail(
+          `${about} should have been cut before ${record.offset}, ${gapMs} ms after the record before it`,
+        )
       }
     }
   }
 
+  /** A trace that fell quiet has nothing more in the log before its time was up: or it was closed by a clock that ran ahead. */
+  #checkNothingIsNear({ records, sid }: Fragment, about: string, dueMs: number): void {
+    const { partition, offset } = records.at(-1)!
+    const log = this.#world.log(partition)
+    if (log.cut.length > 0) return
+    for (let o = Math.max(offset + 1, log.start); o < log.end; o++) {
+      const entry = log.entries[o]!
+      if (entry.appendTimeMs >= dueMs) return
+      if (entry.record?.sid !== sid || entry.record.model === null || this.isDone(partition, entry)) continue
+      this.fail(`${about} was closed before ${o} was read, which came in time`)
+    }
+  }
+
   #checkComplete({ records }: Fragment, about: string): void {
-    const models = records.map((record) => ({ model: this.#modelAt(record), appendTimeMs: record.receivedAtMs }))
-    const known = models.flatMap(({ model, appendTimeMs }) => (model === undefined ? [] : [{ model, appendTimeMs }]))
+    const models = records.map((record) => ({
+      model: this.#modelAt(record),
+      appendTimeMs: record.receivedAtMs,
+    }))
+    const known = models.flatMap(({ model, appendTimeMs }) =>
+      model === undefined ? [] : [{ model, appendTimeMs }],
+    )
     if (known.length < models.length) return
     if (!isComplete(known)) this.fail(`${about} closed as complete, and something is missing`)
   }

@@ -61,7 +61,11 @@ export function rowsOf(model: SpanBatch | NodeTraceLog, text: TextForm): Expecte
     }))
   }
   return [
-    { table: 'node_trace_logs', key: logRowKey(model.appId, model.sid, model.logId), content: logContent(model, text) },
+    {
+      table: 'node_trace_logs',
+      key: logRowKey(model.appId, model.sid, model.logId),
+      content: logContent(model, text),
+    },
     ...model.trace.map((node, place) => ({
       table: 'node_logs' as const,
       key: `${logRowKey(model.appId, model.sid, model.logId)}|${place}`,
@@ -70,7 +74,13 @@ export function rowsOf(model: SpanBatch | NodeTraceLog, text: TextForm): Expecte
   ]
 }
 
-export function spanRowKey(app: string, sid: string, traceId: string, spanId: string, startNs: bigint): string {
+export function spanRowKey(
+  app: string,
+  sid: string,
+  traceId: string,
+  spanId: string,
+  startNs: bigint,
+): string {
   return `${app}|${sid}|${traceId}|${spanId}|${startNs}`
 }
 

@@ -1,5 +1,5 @@
-import type { Clock, Timer } from '../../src/model/clock.ts'
 import type { SeededRandom } from '../../src/audit/seeded-random.ts'
+import type { Clock, Timer } from '../../src/model/clock.ts'
 
 interface Entry {
   readonly atMs: number
@@ -105,7 +105,8 @@ export class Scheduler {
 
   #note(entry: Entry): void {
     let digest = this.#digest ^ (entry.atMs * 8)
-    for (let i = 0; i < entry.label.length; i++) digest = Math.imul(digest ^ entry.label.charCodeAt(i), 0x01000193)
+    for (let i = 0; i < entry.label.length; i++)
+      digest = Math.imul(digest ^ entry.label.charCodeAt(i), 0x01000193)
     this.#digest = digest
     this.onEvent?.(entry.atMs, entry.label)
   }

@@ -28,7 +28,8 @@ export function schemaSource(world: World, process: SimProcess): SchemaSource {
           serve: () => world.recordTypes.get(id),
           onAnswer: (type) => {
             if (type === undefined) {
-              const code = id === FOREIGN_SCHEMA_ID ? 'SIDEREAL_SCHEMA_INCOMPATIBLE' : 'SIDEREAL_SCHEMA_UNKNOWN'
+              const code =
+                id === FOREIGN_SCHEMA_ID ? 'SIDEREAL_SCHEMA_INCOMPATIBLE' : 'SIDEREAL_SCHEMA_UNKNOWN'
               reject(new SiderealError(code, `no usable schema ${id}`))
               return
             }
@@ -93,7 +94,8 @@ export function deadLetterProducer(world: World, process: SimProcess): DeadLette
           process,
           timeoutMs: TIMEOUT_MS,
           serve: (share) => {
-            for (const record of records.slice(0, Math.ceil(records.length * share))) world.storeDeadLetter(record)
+            for (const record of records.slice(0, Math.ceil(records.length * share)))
+              world.storeDeadLetter(record)
           },
           onAnswer: resolve,
           onError: (cause) =>

@@ -1,6 +1,6 @@
 import { SeededRandom } from '../../src/audit/seeded-random.ts'
 import type { RecordType } from '../../src/codec/record-type.ts'
-import { type Fault, FAULTS_END_MS, randomFaults, REQUESTS } from './faults.ts'
+import { FAULTS_END_MS, type Fault, REQUESTS, randomFaults } from './faults.ts'
 import { PartitionLog } from './kafka-log.ts'
 import { type RunOptions, randomOptions } from './options.ts'
 import { type PlannedRecord, START_MS, TraceGenerator } from './traces.ts'
@@ -59,12 +59,16 @@ export async function runSchedule(
   world.hadMemoryPressure = faults.some(({ kind }) => kind === 'memory over limit')
   world.scheduler.onEvent = onEvent
   for (const { atMs, record } of records) {
-    world.scheduler.post(atMs, null, record === null ? 'control record' : `produce r${record.id}`, () => world.produce(record))
+    world.scheduler.post(atMs, null, record === null ? 'control record' : `produce r${record.id}`, () =>
+      world.produce(record),
+    )
   }
   for (const fault of faults) plan(world, fault)
   const starts = new SeededRandom(seed, 7)
   for (let worker = 0; worker < options.workers; worker++) {
-    world.scheduler.post(worker === 0 ? 0 : starts.integer(0, 4_000), null, `w${worker} starts`, () => world.startWorker(worker))
+    world.scheduler.post(worker === 0 ? 0 : starts.integer(0, 4_000), null, `w${worker} starts`, () =>
+      world.startWorker(worker),
+    )
   }
   const lastMs = Math.max(FAULTS_END_MS, ...records.map(({ atMs }) => atMs))
   await runUntil(world, START_MS + lastMs)
@@ -79,7 +83,16 @@ export async function runSchedule(
     }
     if (isCalm(schedule)) checkCalm(world)
   }
-  if (process.env['SIM_DEBUG'] !== undefined) for (const l of world.lives) console.log(l.process.name, l.process.isAlive, JSON.stringify(l.state.stats()), JSON.stringify(world.logs.map(g=>[g.start,g.end,g.isHeld,g.leader, world.group.row(g.partition)])))
+  if (process.env['SIM_DEBUG'] !== undefined)
+    for (const l of world.lives)
+      console.log(
+        l.process.name,
+        l.process.isAlive,
+        JSON.stringify(l.state.stats()),
+        JSON.stringify(
+          world.logs.map((g) => [g.start, g.end, g.isHeld, g.leader, world.group.row(g.partition)]),
+        ),
+      )
   const result: RunResult = {
     violation: world.oracle.violation,
     steps: world.scheduler.steps,
@@ -93,7 +106,8 @@ export async function runSchedule(
 }
 
 async function runUntil(world: World, untilMs: number): Promise<void> {
-  while (world.oracle.violation === undefined && (await world.scheduler.step(untilMs))) world.oracle.afterStep()
+  while (world.oracle.violation === undefined && (await world.scheduler.step(untilMs)))
+    world.oracle.afterStep()
   if (world.logs.some(({ isHeld }) => isHeld)) world.releaseHeld()
 }
 
@@ -193,12 +207,14 @@ function isCalm({ faults, options }: Schedule): boolean {
 /** Then kept tasks go on where they were: without one batch fetched twice. */
 function checkCalm(world: World): void {
   const { jumps } = figuresOf(world)
-  if (jumps > 0) world.oracle.fail(`${jumps} batches began elsewhere than the last one ended, without a cause`)
+  if (jumps > 0)
+    world.oracle.fail(`${jumps} batches began elsewhere than the last one ended, without a cause`)
 }
 
 function figuresOf(world: World): RunFigures {
   const stats = world.lives.map(({ state }) => state.stats())
-  const sum = (of: (one: (typeof stats)[number]) => number): number => stats.reduce((total, one) => total + of(one), 0)
+  const sum = (of: (one: (typeof stats)[number]) => number): number =>
+    stats.reduce((total, one) => total + of(one), 0)
   let fragments = 0
   for (const ofSid of world.tables.fragments.values()) fragments += ofSid.size
   return {

@@ -25,7 +25,7 @@ export function tableSink(world: World, process: SimProcess): Sink {
     start: async () => undefined,
     close: async () => undefined,
     write: (fragments, signal) => {
-      world.oracle.onWrite(process, 'clickhouse')
+      world.oracle.onWrite(process, 'clickhouse', fragments)
       for (const fragment of fragments) world.oracle.onFragment(fragment)
       return sink.write(fragments, signal)
     },
@@ -91,7 +91,8 @@ class LeanTableSink implements Pick<Sink, 'write'> {
 function rowsToWrite(record: FragmentRecord): RowToWrite[] | undefined {
   const model = record.decode()
   const isSpans = 'spans' in model
-  if (isSpans ? model.spans.some(({ name }) => name === REFUSED) : model.question === REFUSED) return undefined
+  if (isSpans ? model.spans.some(({ name }) => name === REFUSED) : model.question === REFUSED)
+    return undefined
   const version = (BigInt(isSpans ? 0 : model.revision) << 48n) + BigInt(record.receivedAtMs)
   return rowsOf(model, deliveredText).map(({ table, key, content }, i) => {
     const factKey = isSpans
@@ -111,12 +112,14 @@ export function recordSink(world: World, process: SimProcess, name: 'archive' | 
     start: async () => undefined,
     close: async () => undefined,
     write: async (fragments, signal) => {
-      world.oracle.onWrite(process, name)
+      world.oracle.onWrite(process, name, fragments)
       const places = fragments.flatMap(({ records }) =>
         records.map(({ partition, offset, receivedAtMs }) => placeOf(partition, offset, receivedAtMs)),
       )
       if (name === 'otlp' && world.options.bestEffortNeverAnswers) {
-        await new Promise((_, reject) => signal.addEventListener('abort', () => reject(unavailable(name, signal.reason))))
+        await new Promise((_, reject) =>
+          signal.addEventListener('abort', () => reject(unavailable(name, signal.reason))),
+        )
       }
       await request(world, process, name, signal, (share) => {
         for (const place of places.slice(0, Math.ceil(places.length * share))) store.add(place)
@@ -156,5 +159,8 @@ function request(
 }
 
 function unavailable(name: string, cause: unknown): SiderealError {
-  return new SiderealError('SIDEREAL_CLICKHOUSE_UNAVAILABLE', `${name} did not answer`, { cause, retryable: true })
+  return new SiderealError('SIDEREAL_CLICKHOUSE_UNAVAILABLE', `${name} did not answer`, {
+    cause,
+    retryable: true,
+  })
 }

@@ -55,17 +55,21 @@ export class Tables {
 
   insertFragment(fragment: StoredFragment): void {
     const { sid, id, facts } = fragment
-    for (const keys of [facts.spanKeys, facts.nodes.map(({ key }) => key), facts.logs.map(({ key }) => key)]) {
+    for (const keys of [
+      facts.spanKeys,
+      facts.nodes.map(({ key }) => key),
+      facts.logs.map(({ key }) => key),
+    ]) {
       for (const key of keys) {
         if (!this.#rowKeys.has(key)) throw new TableFault(`a fragment of ${sid} came before its rows`)
       }
     }
-    let ofSid = this.fragments.get(sid)
-    if (ofSid === undefined) this.fragments.set(sid, (ofSid = new Map()))
+    const ofSid = this.fragments.get(sid) ?? new Map<string, StoredFragment>()
+    this.fragments.set(sid, ofSid)
     ofSid.set(`${facts.appId}|${id}`, fragment)
     const place = `${sid}|${facts.appId}`
-    let keys = this.#factKeys.get(place)
-    if (keys === undefined) this.#factKeys.set(place, (keys = new Map()))
+    const keys = this.#factKeys.get(place) ?? new Map<bigint, bigint>()
+    this.#factKeys.set(place, keys)
     for (const key of facts.spanKeys) keys.set(key, 0n)
     for (const key of facts.nodeIdKeys) keys.set(key, 0n)
     for (const { key, version } of [...facts.nodes, ...facts.logs]) {

@@ -54,8 +54,8 @@ export function mergeFragments(fragments: readonly FragmentFacts[]): TraceView {
     uid: distinct(identities.map(({ uid }) => uid))[0] ?? '',
     chatId: distinct(identities.map(({ chatId }) => chatId))[0] ?? '',
     traceIds: distinct(fragments.flatMap(({ traceIds }) => traceIds)),
-    startNs: starts.reduce((least, time) => (time < least ? time : least), starts[0] ?? 0n),
-    endNs: fragments.reduce((most, { endTimeNs }) => (endTimeNs > most ? endTimeNs : most), 0n),
+    startNs: ordered(starts)[0] ?? 0n,
+    endNs: ordered(fragments.map(({ endTimeNs }) => endTimeNs)).at(-1) ?? 0n,
     spanCount: spans.size,
     errorCount: unite(fragments.map(({ errorKeys }) => errorKeys)).size,
     nodeCount: nodes.length,
@@ -78,7 +78,9 @@ export function hasCollision(
 ): boolean {
   return distinct(identities.map(({ service }) => service)).some((service) => {
     const own = identities.filter((identity) => identity.service === service)
-    return (['app', 'uid', 'chatId'] as const).some((field) => distinct(own.map((one) => one[field])).length > 1)
+    return (['app', 'uid', 'chatId'] as const).some(
+      (field) => distinct(own.map((one) => one[field])).length > 1,
+    )
   })
 }
 
@@ -107,7 +109,9 @@ function unrootedDifferences(expected: TraceView, found: TraceView): string[] {
     ...found.unrooted.filter((key) => !expected.unrooted.includes(key)),
     ...(isTold ? [] : expected.unrooted.filter((key) => !found.unrooted.includes(key))),
   ]
-  return wrong.length === 0 ? [] : [`unrooted: expected ${text(expected.unrooted)}, found ${text(found.unrooted)}`]
+  return wrong.length === 0
+    ? []
+    : [`unrooted: expected ${text(expected.unrooted)}, found ${text(found.unrooted)}`]
 }
 
 function text(value: unknown): string {
@@ -146,7 +150,10 @@ function isNewer(a: NodeFact, b: NodeFact): boolean {
 }
 
 function rank({ isError, tokens }: NodeFact): number {
-  return (((Number(isError) * 100 + tokens.question) * 100 + tokens.prompt) * 100 + tokens.completion) * 100 + tokens.total
+  return (
+    (((Number(isError) * 100 + tokens.question) * 100 + tokens.prompt) * 100 + tokens.completion) * 100 +
+    tokens.total
+  )
 }
 
 function sumTokens(facts: readonly NodeFact[]): number[] {
@@ -162,5 +169,9 @@ function unite(lists: readonly Iterable<bigint>[]): Set<bigint> {
 }
 
 export function except(keys: Iterable<bigint>, known: ReadonlySet<bigint>): bigint[] {
-  return [...keys].filter((key) => !known.has(key)).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
+  return ordered([...keys].filter((key) => !known.has(key)))
+}
+
+export function ordered(values: readonly bigint[]): bigint[] {
+  return [...values].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
 }

@@ -215,7 +215,9 @@ export class TraceGenerator {
         rows: rowsOf(model, expectedText(this.#isOffloading)),
         factKeys: factKeysOf(model),
         revision: isSpans ? 0 : model.revision,
-        about: isSpans ? `${model.spans.length} spans` : `log revision ${model.revision}, ${model.trace.length} nodes`,
+        about: isSpans
+          ? `${model.spans.length} spans`
+          : `log revision ${model.revision}, ${model.trace.length} nodes`,
       },
     })
   }

@@ -57,7 +57,7 @@ export class WorkerLife {
         commitIntervalMs: options.commitIntervalMs,
         maxUncommittedMs: options.maxUncommittedMs,
         tickMs: 200,
-        quietPollMs: 300,
+        quietPollMs: 450,
         maxLedgerCharacters: options.clientLedgerCharacters,
         fetchSilenceMs: options.fetchSilenceMs,
         stopTimeoutMs: STOP_TIMEOUT_MS,
@@ -157,12 +157,12 @@ export class WorkerLife {
 
   /** The handler, and what the oracle wants to see of it. */
   #observe(task: Task, handler: TaskHandler): TaskHandler {
-    const taken = new Set<number>()
+    const seen = { taken: new Set<number>(), settled: undefined }
     const { oracle } = this.#world
     return {
       onRecord: (record: SourceRecord) => {
         const answer = handler.onRecord(record)
-        if (answer === 'taken') oracle.onTaken(this.process, task, record.offset, taken)
+        if (answer === 'taken') oracle.onTaken(this.process, task, record.offset, seen)
         return answer
       },
       onSkipped: (record) => handler.onSkipped(record),

@@ -122,7 +122,9 @@ export class World {
     if (life === undefined || !process.isAlive) return
     this.fatals.push(error.message)
     if (/\bbug\b/.test(error.message)) {
-      this.oracle.fail(`${process.name} met a bug: ${error.message}; ${error.cause instanceof Error ? error.cause.stack : ''}`)
+      this.oracle.fail(
+        `${process.name} met a bug: ${error.message}; ${error.cause instanceof Error ? error.cause.stack : ''}`,
+      )
     }
     this.kill(life.index, RESTART_AFTER_FATAL_MS)
   }
@@ -132,7 +134,8 @@ export class World {
   }
 
   produce(record: ProducedRecord | null): void {
-    const partition = record === null ? this.#random.integer(0, this.logs.length - 1) : partitionOf(record, this.logs.length)
+    const partition =
+      record === null ? this.#random.integer(0, this.logs.length - 1) : partitionOf(record, this.logs.length)
     const log = this.log(partition)
     if (!log.isHeld) log.append(record, this.scheduler.nowMs)
     else if (record !== null) this.#held.push(record)
@@ -149,7 +152,9 @@ export class World {
       const isAhead = this.lives.some(
         ({ process, state }) =>
           process.isAlive &&
-          state.stats().tasks.some(({ partition, position }) => partition === log.partition && position > log.end),
+          state
+            .stats()
+            .tasks.some(({ partition, position }) => partition === log.partition && position > log.end),
       )
       if (!isAhead) log.isHeld = false
     }
@@ -189,7 +194,8 @@ export class World {
     const count = (this.#requests.get(key) ?? 0) + 1
     this.#requests.set(key, count)
     for (const fault of this.#killsAt) {
-      if (fault.worker === worker && fault.request === name && fault.nth === count) this.kill(worker, fault.awayMs)
+      if (fault.worker === worker && fault.request === name && fault.nth === count)
+        this.kill(worker, fault.awayMs)
     }
   }
 }

@@ -82,9 +82,13 @@ export class Intake {
     const task = this.#deps.table.get(batch.partition)
     if (task === undefined || !this.#isOpen(task)) return
     const first = batch.firstOffset ?? batch.lastOffset
-    if (first === task.position || (task.soughtTo === task.position && first > task.position)) {
+    if (first === task.position) {
       task.soughtTo = -1
       this.#skipTo(task, batch.lastOffset + 1)
+    } else if (task.soughtTo === task.position && first > task.position) {
+      // Between them is a hole, or retention took what was there and the client went on from the log start by itself.
+      task.soughtTo = -1
+      this.#askWhy(task, batch.lastOffset + 1)
     } else {
       // It may have begun elsewhere: only a fetch that we placed ourselves proves that the hole is one.
       this.#deps.table.seek(task)
@@ -154,8 +158,14 @@ export class Intake {
   }
 
   onJumpStart(task: SourceTask, logStart: number): void {
+    const { holeEnd } = task
     if (logStart <= task.position) {
-      this.#deps.ask('jump-end', [task])
+      if (holeEnd === undefined) {
+        this.#deps.ask('jump-end', [task])
+      } else {
+        this.#skipTo(task, holeEnd)
+        this.#goOn(task)
+      }
       return
     }
     const from = task.position
@@ -244,8 +254,10 @@ export class Intake {
     this.#askWhy(task)
   }
 
-  #askWhy(task: SourceTask): void {
+  /** @param holeEnd where the client goes on, when nothing before that is shown */
+  #askWhy(task: SourceTask, holeEnd?: number): void {
     task.isJumping = true
+    task.holeEnd = holeEnd
     this.#deps.table.applyPauses([task])
     this.#deps.ask('jump-start', [task])
   }

@@ -308,7 +308,20 @@ test('an empty batch that may have begun elsewhere moves nothing before a fetch 
   assert.equal(bench.state.stats().tasks[0]?.position, 10)
   assert.deepEqual(bench.port.take('seek'), [{ kind: 'seek', partition: 0, offset: 10 }])
   bench.state.onEmptyBatch({ partition: 0, firstOffset: 30, lastOffset: 40 })
+  bench.answerOffsets(0)
   assert.equal(bench.state.stats().tasks[0]?.position, 41)
+  assert.equal(bench.batch(0, 41, 45), 45)
+})
+
+test('records that retention took before a stretch that shows none are counted as lost', () => {
+  const bench = new SourceBench()
+  bench.join([0])
+  bench.answerLedger([{ partition: 0, offset: 10, metadata: null }])
+  bench.answerOffsets(0)
+  bench.state.onEmptyBatch({ partition: 0, firstOffset: 30, lastOffset: 40 })
+  assert.equal(bench.answerOffsets(30), 1)
+  assert.equal(bench.state.stats().lostByRetention, 20)
+  assert.equal(bench.state.stats().tasks[0]?.position, 30)
 })
 
 test('a blocked record is handed over again after unblock, nothing after it before', () => {

@@ -76,7 +76,7 @@ export class KafkaClient implements SourcePort {
   goAstray(by: number): void {
     for (const [partition, position] of this.#positions) {
       const log = this.#log(partition)
-      this.#positions.set(partition, Math.min(log.end, Math.max(log.start, position + by)))
+      this.#positions.set(partition, Math.max(log.start, Math.min(log.end - 1, position + by)))
     }
   }
 
@@ -118,6 +118,7 @@ export class KafkaClient implements SourcePort {
         new Map(
           partitions.map((partition) => {
             const log = this.#log(partition)
+            if (at === 'earliest') this.#world.oracle.onLogStartAsked(this.#process, partition)
             return [partition, at === 'earliest' ? log.start : log.end] as const
           }),
         ),

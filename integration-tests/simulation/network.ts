@@ -31,6 +31,7 @@ export class Network {
   readonly #random: SeededRandom
   readonly #options: NetworkOptions
   readonly #failures: ActiveFailure[] = []
+  readonly #lastArrivalMs = new WeakMap<SimProcess, number>()
   /** Called when a request has left its process. */
   onRequest: (process: SimProcess, name: RequestName) => void = () => undefined
 
@@ -48,6 +49,15 @@ export class Network {
     const { latencyMs, slowChance } = this.#options
     const random = this.#random
     return random.next() * latencyMs * (random.chance(slowChance) ? 100 : 1)
+  }
+
+  /** Requests to the coordinator share a connection: none overtakes another. */
+  #arrivalMs(name: RequestName, process: SimProcess, delayMs: number): number {
+    if (name !== 'commit' && name !== 'read ledger' && name !== 'heartbeat') return delayMs
+    const { nowMs } = this.#scheduler
+    const atMs = Math.max(nowMs + delayMs, (this.#lastArrivalMs.get(process) ?? 0) + 0.001)
+    this.#lastArrivalMs.set(process, atMs)
+    return atMs - nowMs
   }
 
   /** The failure that a request meets now. */
@@ -73,12 +83,17 @@ export class Network {
     const failMs = how === 'hangs' ? timeoutMs : this.delayMs() + this.delayMs()
     const failed = (): void => call.onError(new Error(`${name}: ${how}`))
     if (isServed || share < 1) {
-      this.#scheduler.post(this.delayMs() + slowMs, null, `${label} arrives`, () => {
-        if (!process.isAlive && !arrivesAnyway) return
-        const answer = call.serve(share)
-        if (how !== undefined && how !== 'slow') return
-        this.#scheduler.post(this.delayMs(), process, `${label} answer`, () => call.onAnswer(answer))
-      })
+      this.#scheduler.post(
+        this.#arrivalMs(name, process, this.delayMs() + slowMs),
+        null,
+        `${label} arrives`,
+        () => {
+          if (!process.isAlive && !arrivesAnyway) return
+          const answer = call.serve(share)
+          if (how !== undefined && how !== 'slow') return
+          this.#scheduler.post(this.delayMs(), process, `${label} answer`, () => call.onAnswer(answer))
+        },
+      )
     }
     if (how !== undefined && how !== 'slow') {
       this.#scheduler.post(failMs, process, `${label} ${how}`, failed)

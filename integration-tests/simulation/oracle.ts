@@ -99,10 +99,14 @@ export class Oracle {
   onLedgerRead(process: SimProcess, rows: readonly CommittedRow[]): void {
     const told = this.#told.get(process.name) ?? new Map<number, CommittedRow>()
     this.#told.set(process.name, told)
-    for (const row of rows) {
-      told.set(row.partition, row)
-      if (row.offset < 0) this.unknownBelow.set(row.partition, this.#world.log(row.partition).start)
-    }
+    for (const row of rows) told.set(row.partition, row)
+  }
+
+  /** The broker names the start of a log. Who has no committed offset begins there. */
+  onLogStartAsked(process: SimProcess, partition: number): void {
+    const row = this.#told.get(process.name)?.get(partition)
+    if (row !== undefined && row.offset < 0)
+      this.unknownBelow.set(partition, this.#world.log(partition).start)
   }
 
   /** A task takes each record once, and none that its ledger says is settled. */

@@ -175,7 +175,7 @@ export class Intake {
   }
 
   onJumpEnd(task: SourceTask, end: number): void {
-    if (end < task.position) {
+    if (end < task.knownEnd) {
       this.#beginAgain(task, end)
       return
     }
@@ -194,7 +194,7 @@ export class Intake {
     if (!task.isReady || this.#isStopped) return
     // A log that was cut shows no batch that begins elsewhere before it has grown again, and then it may have grown past the position.
     // An answer to a question that was sent before the last batch proves nothing.
-    if (end < task.position && !task.isJumping && task.newestReadAtMs < sentAtMs) this.#askWhy(task)
+    if (end < task.knownEnd && !task.isJumping && task.newestReadAtMs < sentAtMs) this.#askWhy(task)
     if (end !== task.position || task.streamTimeMs === 0) return
     task.handler?.onQuiet(task.streamTimeMs + Math.max(0, sentAtMs - task.newestReadAtMs))
   }

@@ -255,6 +255,24 @@ test('a log that was cut is noticed while nothing is produced: records that come
   assert.equal(bench.handler(0).taken.length, 200)
 })
 
+test('a log that was cut within what its ledger names is noticed', async () => {
+  const bench = new SourceBench({ quietPollMs: 500 })
+  bench.join([0])
+  bench.answerLedger([{ partition: 0, offset: 7, metadata: ledgerOf(0, 7, [9, 10]) }])
+  bench.answerOffsets(0)
+  bench.answerOffsets(11)
+  bench.batch(0, 7, 8)
+  const before = bench.handler(0)
+  await bench.pass(1_000)
+  bench.answerOffsets(9)
+  bench.answerOffsets(0)
+  bench.answerOffsets(9)
+  assert.equal(before.isLost, true)
+  bench.answerOffsets(0)
+  bench.batch(0, 0, 10)
+  assert.deepEqual(bench.handler(0).taken.slice(-2), [9, 10])
+})
+
 test('an end that was asked for before the last batch came does not count as a cut', async () => {
   const bench = new SourceBench({ quietPollMs: 500 })
   bench.open([0])

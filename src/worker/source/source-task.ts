@@ -76,6 +76,11 @@ export class SourceTask implements Task {
     return this.#settled
   }
 
+  /** The log has had at least so many offsets: those that were read, and those that the ledger named. */
+  get knownEnd(): number {
+    return Math.max(this.position, this.#settled.end)
+  }
+
   get watermark(): number {
     return this.#settled.watermark
   }

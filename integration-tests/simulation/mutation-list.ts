@@ -168,13 +168,13 @@ export const MUTATIONS: readonly Mutation[] = [
   mutation(
     'log that ends before the position not read again',
     `${SOURCE}intake.ts`,
-    '    if (end < task.position) {\n      this.#beginAgain(task, end)',
+    '    if (end < task.knownEnd) {\n      this.#beginAgain(task, end)',
     '    if (end < 0) {\n      this.#beginAgain(task, end)',
   ),
   mutation(
     'log that was cut not noticed while nothing is produced',
     `${SOURCE}intake.ts`,
-    'if (end < task.position && !task.isJumping && task.newestReadAtMs < sentAtMs) this.#askWhy(task)',
+    'if (end < task.knownEnd && !task.isJumping && task.newestReadAtMs < sentAtMs) this.#askWhy(task)',
     '',
   ),
   mutation(

@@ -77,12 +77,6 @@ export const MUTATIONS: readonly Mutation[] = [
     'if (this.#memberId === undefined || this.#generation === undefined) {',
   ),
   mutation(
-    'an answer to a commit of the former generation counts for this one',
-    `${SOURCE}committer.ts`,
-    '  abandon(): void {\n    this.#inFlight = undefined\n  }',
-    '  abandon(): void {\n    this.#isAskedAgain = false\n  }',
-  ),
-  mutation(
     'ledger of the former assignment taken for this one',
     `${SOURCE}source-state.ts`,
     'onLedgerRead(assignment: number, rows: readonly CommittedRow[]): void {\n    if (assignment !== this.#assignment || this.#reading === undefined) return',
@@ -263,12 +257,21 @@ export const MUTATIONS: readonly Mutation[] = [
     'if (signal.aborted) return null\n        this.#failingSinceMs',
     'if (attempt > 1) return []\n        this.#failingSinceMs',
   ),
-  mutation(
-    'settled without the sinks when the worker stops',
-    `${DELIVER}deliverer.ts`,
-    'if (!results.includes(null)) {',
-    'if (results.length >= 0) {',
-  ),
+  {
+    name: 'settled without the sinks when the worker stops',
+    edits: [
+      {
+        file: `${DELIVER}deliverer.ts`,
+        find: 'if (!results.includes(null)) {',
+        replace: 'if (results.length >= 0) {',
+      },
+      {
+        file: `${DELIVER}deliverer.ts`,
+        find: 'if (!signal.aborted) for (const shared of alive) this.#settle(shared)',
+        replace: 'for (const shared of alive) this.#settle(shared)',
+      },
+    ],
+  },
   mutation(
     'part of a fragment settled',
     `${DELIVER}deliverer.ts`,

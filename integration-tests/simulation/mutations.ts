@@ -12,6 +12,8 @@ export interface MutationOptions {
   readonly runs: number
   /** Part of the name of the mutations to try; undefined = all. */
   readonly only: string | undefined
+  /** Mutants that run side by side, each in a process of its own. */
+  readonly jobs: number
   readonly print: (line: string) => void
 }
 
@@ -25,13 +27,16 @@ export async function runMutations(options: MutationOptions): Promise<boolean> {
   let missed = 0
   print('| rule taken out | seed | what is seen |')
   print('|---|---|---|')
-  for (const mutation of chosen) {
-    const failed = await tryMutation(mutation, options)
-    if (failed === null) missed += 1
-    print(
-      `| ${mutation.name} | ${failed?.seed ?? `none of ${options.runs}`} | ${failed?.violation.slice(0, 160) ?? ''} |`,
-    )
+  const left = [...chosen]
+  const tryOneAfterTheOther = async (): Promise<void> => {
+    for (let mutation = left.shift(); mutation !== undefined; mutation = left.shift()) {
+      const failed = await tryMutation(mutation, options)
+      if (failed === null) missed += 1
+      const seen = failed?.violation.slice(0, 160) ?? ''
+      print(`| ${mutation.name} | ${failed?.seed ?? `none of ${options.runs}`} | ${seen} |`)
+    }
   }
+  await Promise.all(Array.from({ length: options.jobs }, tryOneAfterTheOther))
   print(`${chosen.length - missed} of ${chosen.length} mutations were caught`)
   return chosen.length > 0 && missed === 0
 }

@@ -67,7 +67,7 @@ export function randomOptions(random: SeededRandom): RunOptions {
     maxWaitMs: random.pick([150, 250, 400]),
     maxFetchRecords: random.pick([3, 8, 50]),
     clientLedgerCharacters,
-    brokerLedgerCharacters: random.pick([4_096, clientLedgerCharacters, 64, 15]),
+    brokerLedgerCharacters: random.pick([4_096, 4_096, 4_096, clientLedgerCharacters, 64, 15]),
     ledger: random.pick(['kept', 'kept', 'kept', 'kept', 'ignored', 'damaged']),
     maxMemoryBytes: isMemorySmall ? random.integer(12_000, 40_000) : 64 * 1024 * 1024,
     isMemorySmall,

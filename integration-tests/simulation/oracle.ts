@@ -120,6 +120,15 @@ export class Oracle {
     this.fail(`${process.name} takes ${place} again, and its ledger says that it is settled`)
   }
 
+  /** Records that are settled move the time as well: no trace may stay open over its age while they pass. */
+  onSkipped(process: SimProcess, oldestMs: number, appendTimeMs: number): void {
+    const { rules, appendSkewMs } = this.#world.options
+    if (appendSkewMs > 0 || oldestMs + rules.maxAgeMs > appendTimeMs) return
+    this.fail(
+      `${process.name} keeps a trace open that is ${appendTimeMs - oldestMs} ms old while settled records pass`,
+    )
+  }
+
   /** What the ledger that a process read says of a partition. */
   #settledFor(process: SimProcess, partition: number): SettledSet {
     const row = this.#told.get(process.name)?.get(partition)

@@ -88,7 +88,8 @@ export class Scheduler {
       this.#steps += 1
       this.#note(next)
       next.run()
-      await settle()
+      // What happens outside of all processes leaves no promise of theirs to settle.
+      if (next.process !== null) await settle()
       return true
     }
   }

@@ -5,7 +5,7 @@ import { keepAll, parseKept, reduceTo } from './shrink.ts'
 import { runSchedule, scheduleOf } from './simulation.ts'
 import { simulatedRecordTypes } from './world.ts'
 
-// npm run simulate -- [--seed S] [--runs N] [--keep f0,r3-7] [--events] [--mutations [--only NAME]]; see docs/simulation.md.
+// npm run simulate -- [--seed S] [--runs N] [--keep f0,r3-7] [--events] [--mutations [--only NAME] [--jobs N]]; see docs/simulation.md.
 
 const { values } = parseArgs({
   options: {
@@ -15,6 +15,7 @@ const { values } = parseArgs({
     events: { type: 'boolean', default: false },
     mutations: { type: 'boolean', default: false },
     only: { type: 'string' },
+    jobs: { type: 'string', default: '2' },
     /** For the mutation runner: end at the first failure and print its seed alone. */
     brief: { type: 'boolean', default: false },
   },
@@ -23,11 +24,12 @@ const { values } = parseArgs({
 const PROGRESS_RUNS = 1_000
 const seed = wholeNumber('seed', values.seed)
 const runs = wholeNumber('runs', values.runs ?? (values.events || values.keep !== undefined ? '1' : '10000'))
+const jobs = Math.max(1, wholeNumber('jobs', values.jobs))
 const recordTypes = simulatedRecordTypes()
 const print = (line: string): void => void process.stdout.write(`${line}\n`)
 
 if (values.mutations) {
-  process.exitCode = (await runMutations({ firstSeed: seed, runs, only: values.only, print })) ? 0 : 1
+  process.exitCode = (await runMutations({ firstSeed: seed, runs, only: values.only, jobs, print })) ? 0 : 1
 } else if (runs === 1) {
   await runOne()
 } else {

@@ -66,8 +66,11 @@ export async function runSchedule(
   for (const fault of faults) plan(world, fault)
   const starts = new SeededRandom(seed, 7)
   for (let worker = 0; worker < options.workers; worker++) {
-    world.scheduler.post(worker === 0 ? 0 : starts.integer(0, 4_000), null, `w${worker} starts`, () =>
-      world.startWorker(worker),
+    world.scheduler.post(
+      worker === 0 ? 0 : starts.integer(0, 4_000),
+      world.supervisor,
+      `w${worker} starts`,
+      () => world.startWorker(worker),
     )
   }
   const lastMs = Math.max(FAULTS_END_MS, ...records.map(({ atMs }) => atMs))
@@ -83,16 +86,6 @@ export async function runSchedule(
     }
     if (isCalm(schedule)) checkCalm(world)
   }
-  if (process.env['SIM_DEBUG'] !== undefined)
-    for (const l of world.lives)
-      console.log(
-        l.process.name,
-        l.process.isAlive,
-        JSON.stringify(l.state.stats()),
-        JSON.stringify(
-          world.logs.map((g) => [g.start, g.end, g.isHeld, g.leader, world.group.row(g.partition)]),
-        ),
-      )
   const result: RunResult = {
     violation: world.oracle.violation,
     steps: world.scheduler.steps,

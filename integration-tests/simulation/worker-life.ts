@@ -4,6 +4,7 @@ import { pause } from '../../src/model/retry.ts'
 import type { SourceRecord, Task, TaskHandler } from '../../src/model/task.ts'
 import { WorkerCounters } from '../../src/telemetry/counters.ts'
 import type { Logger } from '../../src/telemetry/logger.ts'
+import { TaskAssembler } from '../../src/worker/assemble/task-assembler.ts'
 import { memoryShares } from '../../src/worker/memory.ts'
 import { Pipeline } from '../../src/worker/pipeline.ts'
 import { Offload } from '../../src/worker/process/offload.ts'
@@ -165,7 +166,11 @@ export class WorkerLife {
         if (answer === 'taken') oracle.onTaken(this.process, task, record.offset, seen)
         return answer
       },
-      onSkipped: (record) => handler.onSkipped(record),
+      onSkipped: (record) => {
+        handler.onSkipped(record)
+        if (handler instanceof TaskAssembler)
+          oracle.onSkipped(this.process, handler.oldestMs, record.appendTimeMs)
+      },
       onQuiet: (clockMs) => handler.onQuiet(clockMs),
       onTick: () => handler.onTick(),
       onLost: () => handler.onLost(),

@@ -12,7 +12,7 @@ import { Network } from './network.ts'
 import type { RunOptions } from './options.ts'
 import { Oracle } from './oracle.ts'
 import { PAYLOAD_LIMIT, type ProducedRecord, type TableName } from './records.ts'
-import { Scheduler, type SimProcess } from './scheduler.ts'
+import { Scheduler, SimProcess } from './scheduler.ts'
 import { placeOf } from './sinks.ts'
 import { type StoredFragment, type StoredRow, Tables } from './tables.ts'
 import { LOG_SCHEMA_ID, SPANS_SCHEMA_ID, START_MS } from './traces.ts'
@@ -45,6 +45,8 @@ export class World {
   readonly oracle: Oracle
   readonly recordTypes: ReadonlyMap<number, RecordType>
   readonly lives: WorkerLife[] = []
+  /** Starts workers, and starts them again. */
+  readonly supervisor = new SimProcess('supervisor')
   readonly #random: SeededRandom
   readonly #killsAt: Extract<Fault, { kind: 'kill at' }>[] = []
   readonly #requests = new Map<string, number>()
@@ -102,7 +104,7 @@ export class World {
     if (life === undefined) return
     life.process.isAlive = false
     this.deaths += 1
-    this.scheduler.post(awayMs, null, `w${worker} starts`, () => this.startWorker(worker))
+    this.scheduler.post(awayMs, this.supervisor, `w${worker} starts`, () => this.startWorker(worker))
   }
 
   stop(worker: number, awayMs: number): void {
@@ -112,7 +114,7 @@ export class World {
       void life.stop().then(() => {
         if (!life.process.isAlive) return
         life.process.isAlive = false
-        this.scheduler.post(awayMs, null, `w${worker} starts`, () => this.startWorker(worker))
+        this.scheduler.post(awayMs, this.supervisor, `w${worker} starts`, () => this.startWorker(worker))
       })
     })
   }
@@ -125,6 +127,9 @@ export class World {
       this.oracle.fail(
         `${process.name} met a bug: ${error.message}; ${error.cause instanceof Error ? error.cause.stack : ''}`,
       )
+    }
+    if (error.message.includes('no word from the consumer group') && !life.client.isInDoubt) {
+      this.oracle.fail(`${process.name} gives up for want of a word from its group, and has had one`)
     }
     this.kill(life.index, RESTART_AFTER_FATAL_MS)
   }

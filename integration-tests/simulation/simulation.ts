@@ -85,6 +85,9 @@ export async function runSchedule(
       world.oracle.violation = `not at rest ${REST_MS / 1_000} s after the last fault: ${world.oracle.violation}`
     }
     if (isCalm(schedule)) checkCalm(world)
+    if (!isClientAstray(schedule) && world.fatals.some((message) => message.includes('jumped'))) {
+      world.oracle.fail('a process ended for jumps that its log explains')
+    }
   }
   const result: RunResult = {
     violation: world.oracle.violation,
@@ -195,6 +198,11 @@ function happen(world: World, fault: Exclude<Fault, { kind: 'kill at' | 'failure
 function isCalm({ faults, options }: Schedule): boolean {
   const causes: readonly Fault['kind'][] = ['astray', 'leader move', 'retention', 'truncation']
   return options.oldBatchChance === 0 && !faults.some(({ kind }) => causes.includes(kind))
+}
+
+/** The client itself delivers what was not asked for. */
+function isClientAstray({ faults, options }: Schedule): boolean {
+  return options.oldBatchChance > 0 || faults.some(({ kind }) => kind === 'astray' || kind === 'leader move')
 }
 
 /** Then kept tasks go on where they were: without one batch fetched twice. */

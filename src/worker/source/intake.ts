@@ -93,9 +93,13 @@ export class Intake {
     const task = this.#deps.table.get(batch.partition)
     if (task === undefined || !this.#isOpen(task)) return
     const first = batch.firstOffset ?? batch.lastOffset
-    if (first === task.position || (task.soughtTo === task.position && first > task.position)) {
+    if (first === task.position) {
       task.soughtTo = -1
       this.#skipTo(task, batch.lastOffset + 1)
+    } else if (task.soughtTo === task.position && first > task.position) {
+      // Between them is a hole, or retention took what was there and the client went on from the log start by itself.
+      task.soughtTo = -1
+      this.#askWhy(task, batch.lastOffset + 1)
     } else {
       // It may have begun elsewhere: only a fetch that we placed ourselves proves that the hole is one.
       this.#deps.table.seek(task)
@@ -113,15 +117,50 @@ export class Intake {
   begin(task: SourceTask, logStart: number): void {
     const { row } = task
     if (row === undefined || this.#isStopped) return
-    const { createHandler, table } = this.#deps
     if (row.offset < 0) {
-      task.open(new SettledSet(logStart), row.offset)
-    } else {
-      task.open(this.#readLedger(task, row.offset, row.metadata), row.offset)
-      if (logStart > task.position) {
-        this.#lost(task, logStart, task.settleGap(row.offset, logStart))
-        task.position = task.watermark
-      }
+      this.#open(task, new SettledSet(logStart), logStart)
+      return
+    }
+    const settled = this.#readLedger(task, row.offset, row.metadata)
+    if (settled.countAbove === 0) {
+      this.#open(task, settled, logStart)
+      return
+    }
+    task.begins = { settled, logStart }
+    this.#deps.ask('start-end', [task])
+  }
+
+  /**
+   * The end of the log of a task whose ledger names offsets above the watermark. An unclean election may have cut the log below them: then
+   * other records will come at these offsets, and taking them for settled would lose them.
+   */
+  onStartEnd(task: SourceTask, end: number): void {
+    const { begins } = task
+    if (begins === undefined || this.#isStopped) return
+    task.begins = undefined
+    if (begins.settled.end <= end) {
+      this.#open(task, begins.settled, begins.logStart)
+      return
+    }
+    const { topic, partition } = task
+    const { watermark, end: settledEnd } = begins.settled
+    this.#deps.counters.truncations += 1
+    this.#deps.logger.error(
+      { topic, partition, end, settledEnd },
+      'the partition ends before what was settled: its ledger is ignored',
+    )
+    // At once: whoever comes after us would believe the old one again, when the log has grown past it.
+    task.mustCommit = true
+    this.#open(task, new SettledSet(watermark), begins.logStart)
+  }
+
+  #open(task: SourceTask, settled: SettledSet, logStart: number): void {
+    const { createHandler, table } = this.#deps
+    const committedOffset = task.row?.offset ?? -1
+    task.open(settled, committedOffset)
+    if (committedOffset >= 0 && logStart > task.position) {
+      this.#lost(task, logStart, task.settleGap(committedOffset, logStart))
+      task.position = task.watermark
     }
     task.handler = createHandler(task)
     table.seek(task)
@@ -130,8 +169,14 @@ export class Intake {
   }
 
   onJumpStart(task: SourceTask, logStart: number): void {
+    const { holeEnd } = task
     if (logStart <= task.position) {
-      this.#deps.ask('jump-end', [task])
+      if (holeEnd === undefined) {
+        this.#deps.ask('jump-end', [task])
+      } else {
+        this.#skipTo(task, holeEnd)
+        this.#goOn(task)
+      }
       return
     }
     const from = task.position
@@ -141,7 +186,7 @@ export class Intake {
   }
 
   onJumpEnd(task: SourceTask, end: number): void {
-    if (end < task.position) {
+    if (end < task.knownEnd) {
       this.#beginAgain(task, end)
       return
     }
@@ -157,7 +202,11 @@ export class Intake {
   /** The broker named the end after the question was sent: if that is the position, all that was appended before has been read. */
   onEnd(task: SourceTask, end: number, sentAtMs: number): void {
     task.endOffset = end
-    if (end !== task.position || !task.isReady || this.#isStopped || task.streamTimeMs === 0) return
+    if (!task.isReady || this.#isStopped) return
+    // A log that was cut shows no batch that begins elsewhere before it has grown again, and then it may have grown past the position.
+    // An answer to a question that was sent before the last batch proves nothing.
+    if (end < task.knownEnd && !task.isJumping && task.newestReadAtMs < sentAtMs) this.#askWhy(task)
+    if (end !== task.position || task.streamTimeMs === 0) return
     task.handler?.onQuiet(task.streamTimeMs + Math.max(0, sentAtMs - task.newestReadAtMs))
   }
 
@@ -209,11 +258,17 @@ export class Intake {
 
   #jump(task: SourceTask, fetchedOffset: number): void {
     this.#deps.counters.jumps += 1
-    task.isJumping = true
     this.#deps.logger.warn(
       { topic: task.topic, partition: task.partition, position: task.position, fetchedOffset },
       'a batch began elsewhere than the last one ended',
     )
+    this.#askWhy(task)
+  }
+
+  /** @param holeEnd where the client goes on, when nothing before that is shown */
+  #askWhy(task: SourceTask, holeEnd?: number): void {
+    task.isJumping = true
+    task.holeEnd = holeEnd
     this.#deps.table.applyPauses([task])
     this.#deps.ask('jump-start', [task])
   }

@@ -2,8 +2,8 @@ import type { Clock } from '../../model/clock.ts'
 import type { SourcePort } from './source-port.ts'
 import type { SourceTask } from './source-task.ts'
 
-/** Why the log is asked: where a new task may start, whether a jump was retention or a shorter log, whether all has been read. */
-export type QuestionKind = 'start' | 'jump-start' | 'jump-end' | 'quiet'
+/** Why the log is asked: where a new task may start, whether its ledger is of this log, whether a jump was retention or a shorter log, whether all has been read. */
+export type QuestionKind = 'start' | 'start-end' | 'jump-start' | 'jump-end' | 'quiet'
 
 interface OpenQuestion {
   readonly kind: QuestionKind

@@ -96,7 +96,8 @@ class Model {
         break
       case 'seek astray':
         // What kafkajs does of its own accord, once in a while.
-        this.#position = Math.min(this.logEnd, this.#position + 5)
+        // Not to the very end: then nothing would come that shows it before more is produced.
+        this.#position = Math.max(this.logStart, Math.min(this.logEnd - 1, this.#position + 5))
     }
     this.#applyEffects()
     this.#checkCommitted()

@@ -18,6 +18,7 @@ test('a new partition is not read before its ledger is known, and starts at the 
   assert.equal(bench.batch(0, 7, 9), -1)
   bench.answerLedger([{ partition: 0, offset: 7, metadata: ledgerOf(0, 7, [8]) }])
   bench.answerOffsets(0)
+  bench.answerOffsets(10)
   assert.deepEqual(bench.port.take('seek'), [{ kind: 'seek', partition: 0, offset: 7 }])
   assert.deepEqual(bench.port.take('resume'), [{ kind: 'resume', partitions: [0] }])
   assert.equal(bench.batch(0, 7, 9), 9)
@@ -223,6 +224,82 @@ test('a log that ends before what was read is read again from its start', () => 
   assert.equal(bench.state.stats().truncations, 1)
 })
 
+test('a kept task whose committed row is told late, from before its first commit, goes on', async () => {
+  const bench = new SourceBench()
+  bench.join([0])
+  bench.answerLedger([{ partition: 0, offset: 6, metadata: null }])
+  bench.answerOffsets(0)
+  bench.batch(0, 6, 12)
+  const handler = bench.handler(0)
+  bench.join([0], 'm', 2)
+  handler.task.settle([6, 7, 8, 9, 10, 11, 12])
+  await bench.pass(1_100)
+  assert.deepEqual(bench.confirm().entries, [{ partition: 0, offset: 13, metadata: '' }])
+  bench.answerLedger([{ partition: 0, offset: 6, metadata: null }])
+  assert.equal(handler.isLost, false)
+  assert.equal(bench.batch(0, 13, 15), 15)
+})
+
+test('a log that was cut is noticed while nothing is produced: records that come later are read', async () => {
+  const bench = new SourceBench({ quietPollMs: 500 })
+  bench.open([0])
+  bench.batch(0, 0, 99)
+  const before = bench.handler(0)
+  await bench.pass(1_000)
+  bench.answerOffsets(5)
+  bench.answerOffsets(0)
+  bench.answerOffsets(5)
+  assert.equal(before.isLost, true)
+  bench.answerOffsets(0)
+  assert.equal(bench.batch(0, 0, 199), 199)
+  assert.equal(bench.handler(0).taken.length, 200)
+})
+
+test('a log that was cut within what its ledger names is noticed', async () => {
+  const bench = new SourceBench({ quietPollMs: 500 })
+  bench.join([0])
+  bench.answerLedger([{ partition: 0, offset: 7, metadata: ledgerOf(0, 7, [9, 10]) }])
+  bench.answerOffsets(0)
+  bench.answerOffsets(11)
+  bench.batch(0, 7, 8)
+  const before = bench.handler(0)
+  await bench.pass(1_000)
+  bench.answerOffsets(9)
+  bench.answerOffsets(0)
+  bench.answerOffsets(9)
+  assert.equal(before.isLost, true)
+  bench.answerOffsets(0)
+  bench.batch(0, 0, 10)
+  assert.deepEqual(bench.handler(0).taken.slice(-2), [9, 10])
+})
+
+test('an end that was asked for before the last batch came does not count as a cut', async () => {
+  const bench = new SourceBench({ quietPollMs: 500 })
+  bench.open([0])
+  bench.batch(0, 0, 4)
+  await bench.pass(1_000)
+  bench.batch(0, 5, 9)
+  bench.answerOffsets(5)
+  assert.deepEqual(bench.port.take('listOffsets'), [])
+  assert.equal(bench.batch(0, 10, 12), 12)
+})
+
+test('a ledger that names offsets beyond the end of the log is not believed: other records will come there', () => {
+  const bench = new SourceBench()
+  bench.join([0])
+  bench.answerLedger([{ partition: 0, offset: 7, metadata: ledgerOf(0, 7, [8, 12]) }])
+  bench.answerOffsets(0)
+  bench.answerOffsets(9)
+  assert.deepEqual(
+    bench.confirm().entries,
+    [{ partition: 0, offset: 7, metadata: '' }],
+    'nor by the next owner',
+  )
+  bench.batch(0, 7, 13)
+  assert.deepEqual(bench.handler(0).taken, [7, 8, 9, 10, 11, 12, 13])
+  assert.equal(bench.state.stats().truncations, 1)
+})
+
 test('holes in the offsets do not hold the watermark', async () => {
   const bench = new SourceBench()
   bench.open([0])
@@ -249,7 +326,20 @@ test('an empty batch that may have begun elsewhere moves nothing before a fetch 
   assert.equal(bench.state.stats().tasks[0]?.position, 10)
   assert.deepEqual(bench.port.take('seek'), [{ kind: 'seek', partition: 0, offset: 10 }])
   bench.state.onEmptyBatch({ partition: 0, firstOffset: 30, lastOffset: 40 })
+  bench.answerOffsets(0)
   assert.equal(bench.state.stats().tasks[0]?.position, 41)
+  assert.equal(bench.batch(0, 41, 45), 45)
+})
+
+test('records that retention took before a stretch that shows none are counted as lost', () => {
+  const bench = new SourceBench()
+  bench.join([0])
+  bench.answerLedger([{ partition: 0, offset: 10, metadata: null }])
+  bench.answerOffsets(0)
+  bench.state.onEmptyBatch({ partition: 0, firstOffset: 30, lastOffset: 40 })
+  assert.equal(bench.answerOffsets(30), 1)
+  assert.equal(bench.state.stats().lostByRetention, 20)
+  assert.equal(bench.state.stats().tasks[0]?.position, 30)
 })
 
 test('a blocked record is handed over again after unblock, nothing after it before', () => {

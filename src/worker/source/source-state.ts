@@ -294,6 +294,9 @@ export class SourceState {
       case 'start':
         this.#intake.begin(task, offset)
         break
+      case 'start-end':
+        this.#intake.onStartEnd(task, offset)
+        break
       case 'jump-start':
         this.#intake.onJumpStart(task, offset)
         break

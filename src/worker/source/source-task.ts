@@ -24,6 +24,8 @@ export class SourceTask implements Task {
   handler: TaskHandler | undefined
   /** Waiting for its log start since the ledger was read. */
   row: CommittedRow | undefined
+  /** What the ledger says, while the end of the log is asked for. */
+  begins: { readonly settled: SettledSet; readonly logStart: number } | undefined
 
   /** The next offset to take. */
   position = -1
@@ -34,6 +36,8 @@ export class SourceTask implements Task {
   unblocks = 0
   /** A batch began elsewhere: the log is being asked why. */
   isJumping = false
+  /** While it is asked: the client showed nothing up to here, and it is not known whether anything had been there. */
+  holeEnd: number | undefined
   /** Position of the last seek, until a batch comes: proves that an empty batch began there. */
   soughtTo = -1
   /** What the client was told last. */
@@ -72,6 +76,11 @@ export class SourceTask implements Task {
     return this.#settled
   }
 
+  /** The log has had at least so many offsets: those that were read, and those that the ledger named. */
+  get knownEnd(): number {
+    return Math.max(this.position, this.#settled.end)
+  }
+
   get watermark(): number {
     return this.#settled.watermark
   }
@@ -81,6 +90,8 @@ export class SourceTask implements Task {
     this.#settled = settled
     this.position = settled.watermark
     this.confirmedOffset = confirmedOffset
+    // The next assignment may be told of it when this one has committed already.
+    this.triedOffsets.add(confirmedOffset)
     this.row = undefined
     this.isReady = true
   }

@@ -1,0 +1,174 @@
+import type { SeededRandom } from '../../src/audit/seeded-random.ts'
+import type { RunOptions } from './options.ts'
+
+/** Requests that a fault can hit. */
+export const REQUESTS = [
+  'join',
+  'heartbeat',
+  'fetch',
+  'commit',
+  'read ledger',
+  'list offsets',
+  'tables',
+  'archive',
+  'otlp',
+  'dead letters',
+  'payloads',
+  'registry',
+] as const
+export type RequestName = (typeof REQUESTS)[number]
+
+/**
+ * How a server fails: `request lost` = nothing is done, an error comes; `reply lost` = all is done, an error comes; `part done` = a part is
+ * done, an error comes; `slow`; `hangs` = nothing until the caller's deadline, done or not.
+ */
+export const FAILURES = ['request lost', 'reply lost', 'part done', 'slow', 'hangs'] as const
+export type Failure = (typeof FAILURES)[number]
+
+export type Fault =
+  | {
+      readonly kind: 'kill' | 'stop'
+      readonly worker: number
+      readonly atMs: number
+      readonly awayMs: number
+    }
+  /** Killed when its n-th such request has left, before the answer. */
+  | {
+      readonly kind: 'kill at'
+      readonly worker: number
+      readonly request: RequestName
+      readonly nth: number
+      readonly awayMs: number
+    }
+  | { readonly kind: 'freeze'; readonly worker: number; readonly atMs: number; readonly forMs: number }
+  | { readonly kind: 'evict'; readonly worker: number; readonly atMs: number }
+  | { readonly kind: 'astray'; readonly worker: number; readonly atMs: number; readonly by: number }
+  | {
+      readonly kind: 'failure'
+      readonly request: RequestName
+      readonly how: Failure
+      readonly atMs: number
+      readonly forMs: number
+    }
+  | { readonly kind: 'kafka away'; readonly atMs: number; readonly forMs: number }
+  | { readonly kind: 'leader move'; readonly partition: number; readonly atMs: number }
+  | {
+      readonly kind: 'retention' | 'truncation'
+      readonly partition: number
+      readonly atMs: number
+      readonly share: number
+    }
+  | { readonly kind: 'growth'; readonly atMs: number; readonly by: number; readonly noticedAfterMs: number }
+  | {
+      readonly kind: 'memory over limit'
+      readonly worker: number
+      readonly atMs: number
+      readonly forMs: number
+    }
+
+/** Faults end by then; afterwards everything must come to its end. */
+export const FAULTS_END_MS = 14_000
+
+const MAKERS: readonly [weight: number, make: (random: SeededRandom, options: RunOptions) => Fault][] = [
+  [5, (random, o) => ({ kind: 'kill', ...when(random, o), awayMs: random.integer(50, 3_000) })],
+  [
+    4,
+    (random, o) => ({
+      kind: 'kill at',
+      worker: random.integer(0, o.workers - 1),
+      request: random.pick([
+        'commit',
+        'tables',
+        'tables',
+        'archive',
+        'dead letters',
+        'payloads',
+        'join',
+        'read ledger',
+        'fetch',
+      ]),
+      nth: random.integer(1, 8),
+      awayMs: random.integer(50, 3_000),
+    }),
+  ],
+  [3, (random, o) => ({ kind: 'stop', ...when(random, o), awayMs: random.integer(50, 3_000) })],
+  [
+    4,
+    (random, o) => ({
+      kind: 'freeze',
+      ...when(random, o),
+      forMs: random.pick([300, 1_500, 3_000, 5_500, 8_000]),
+    }),
+  ],
+  [2, (random, o) => ({ kind: 'evict', ...when(random, o) })],
+  [1, (random, o) => ({ kind: 'astray', ...when(random, o), by: random.pick([-3, 2, 5]) })],
+  [
+    12,
+    (random) => ({
+      kind: 'failure',
+      request: random.pick(REQUESTS),
+      how: random.pick(FAILURES),
+      atMs: random.integer(0, 11_000),
+      forMs: random.pick([100, 600, 2_000, 4_000]),
+    }),
+  ],
+  [
+    1,
+    (random) => ({
+      kind: 'kafka away',
+      atMs: random.integer(0, 9_000),
+      forMs: random.pick([500, 2_500, 5_000]),
+    }),
+  ],
+  [
+    2,
+    (random, o) => ({
+      kind: 'leader move',
+      partition: random.integer(0, o.partitions - 1),
+      atMs: random.integer(500, 11_000),
+    }),
+  ],
+  [1, (random, o) => ({ kind: 'retention', ...cut(random, o) })],
+  [1, (random, o) => ({ kind: 'truncation', ...cut(random, o) })],
+  [
+    1,
+    (random) => ({
+      kind: 'growth',
+      atMs: random.integer(500, 8_000),
+      by: random.integer(1, 2),
+      noticedAfterMs: random.integer(100, 3_000),
+    }),
+  ],
+  [1, (random, o) => ({ kind: 'memory over limit', ...when(random, o), forMs: random.integer(500, 4_000) })],
+]
+
+export function randomFaults(random: SeededRandom, options: RunOptions): Fault[] {
+  const count = random.pick([0, 1, 1, 2, 3, 4, 6, 9])
+  const total = MAKERS.reduce((sum, [weight]) => sum + weight, 0)
+  return Array.from({ length: count }, () => {
+    let at = random.next() * total
+    for (const [weight, make] of MAKERS) {
+      at -= weight
+      if (at < 0) return make(random, options)
+    }
+    return MAKERS[0]![1](random, options)
+  })
+}
+
+export function describeFault(fault: Fault): string {
+  const { kind, ...rest } = fault
+  const fields = Object.entries(rest).map(([name, value]) => `${name}=${value}`)
+  return `${kind} ${fields.join(' ')}`
+}
+
+function when(random: SeededRandom, options: RunOptions): { worker: number; atMs: number } {
+  return { worker: random.integer(0, options.workers - 1), atMs: random.integer(0, 11_000) }
+}
+
+function cut(random: SeededRandom, options: RunOptions): { partition: number; atMs: number; share: number } {
+  return {
+    partition: random.integer(0, options.partitions - 1),
+    atMs: random.integer(1_000, 11_000),
+    share: random.next(),
+  }
+}

@@ -1,0 +1,353 @@
+import type { SeededRandom } from '../../src/audit/seeded-random.ts'
+import type { SiderealError } from '../../src/model/errors.ts'
+import type { SourceRecord } from '../../src/model/task.ts'
+import { NOTHING_TAKEN } from '../../src/worker/source/intake.ts'
+import type { SourceSettings } from '../../src/worker/source/source-options.ts'
+import type { CommitRequest, OffsetQuestion, SourcePort } from '../../src/worker/source/source-port.ts'
+import type { SourceState } from '../../src/worker/source/source-state.ts'
+import type { JoinAnswer } from './kafka-group.ts'
+import type { LogEntry, PartitionLog } from './kafka-log.ts'
+import type { RunOptions } from './options.ts'
+import type { SimProcess } from './scheduler.ts'
+import type { World } from './world.ts'
+
+const REQUEST_TIMEOUT_MS = 1_500
+const REJOIN_MS = 300
+
+interface Fetched {
+  readonly partition: number
+  readonly from: number
+  readonly entries: readonly LogEntry[]
+  readonly end: number
+  readonly joins: number
+}
+
+/**
+ * A kafkajs consumer as the source sees it: it joins, sends heartbeats, fetches from each broker in a loop of its own, and does the things
+ * that kafkajs does (docs/decisions/0003-source-on-kafkajs.md). `SourceState` above it is the real one.
+ */
+export class KafkaClient implements SourcePort {
+  readonly #world: World
+  readonly #process: SimProcess
+  readonly #settings: SourceSettings
+  readonly #random: SeededRandom
+  readonly #options: RunOptions
+  readonly #clientId: string
+  #state: SourceState | undefined
+  #memberId = ''
+  #generation = -1
+  #assigned: readonly number[] = []
+  readonly #positions = new Map<number, number>()
+  readonly #seeks = new Map<number, number>()
+  readonly #paused = new Set<number>()
+  #joins = 0
+  #isJoining = false
+  #isStopped = false
+  /** When the broker last took a heartbeat or a join of ours, as this process knows it. */
+  leaseAtMs = 0
+  /** From each attempt to join until the group has confirmed this member again. */
+  isInDoubt = true
+
+  constructor(world: World, process: SimProcess, settings: SourceSettings, random: SeededRandom) {
+    this.#world = world
+    this.#process = process
+    this.#settings = settings
+    this.#random = random
+    this.#options = world.options
+    this.#clientId = `sidereal-${settings.instanceId}`
+  }
+
+  start(state: SourceState): void {
+    this.#state = state
+    if (this.#settings.isInstanceIdSet) {
+      for (const memberId of this.#world.group.membersOf(this.#clientId)) this.#world.group.leave(memberId)
+    }
+    this.#join()
+    this.#heartbeatLater()
+    for (let broker = 0; broker < this.#options.brokers; broker++) this.#fetchLater(broker, 0)
+  }
+
+  leave(): void {
+    this.#isStopped = true
+    this.#world.group.leave(this.#memberId)
+  }
+
+  /** What kafkajs does once in a while: the next fetch begins somewhere else. */
+  goAstray(by: number): void {
+    for (const [partition, position] of this.#positions) {
+      const log = this.#log(partition)
+      this.#positions.set(partition, Math.max(log.start, Math.min(log.end - 1, position + by)))
+    }
+  }
+
+  /** After a leader move the fetchers of both leaders may deliver a range. */
+  repeatNext(partition: number): void {
+    this.#repeats.add(partition)
+  }
+
+  readonly #repeats = new Set<number>()
+
+  seek(partition: number, offset: number): void {
+    this.#seeks.set(partition, offset)
+  }
+
+  pause(partitions: readonly number[]): void {
+    for (const partition of partitions) this.#paused.add(partition)
+  }
+
+  resume(partitions: readonly number[]): void {
+    for (const partition of partitions) this.#paused.delete(partition)
+  }
+
+  readLedger(assignment: number, partitions: readonly number[]): void {
+    this.#call({
+      name: 'read ledger',
+      serve: () => partitions.map((partition) => this.#world.committedRow(partition)),
+      onAnswer: (rows) => {
+        this.#world.oracle.onLedgerRead(this.#process, rows)
+        this.#state?.onLedgerRead(assignment, rows)
+      },
+      onError: (error) => this.#state?.onLedgerFailed(assignment, error),
+    })
+  }
+
+  listOffsets({ id, at, partitions }: OffsetQuestion): void {
+    this.#call({
+      name: 'list offsets',
+      serve: () =>
+        new Map(
+          partitions.map((partition) => {
+            const log = this.#log(partition)
+            if (at === 'earliest') this.#world.oracle.onLogStartAsked(this.#process, partition)
+            return [partition, at === 'earliest' ? log.start : log.end] as const
+          }),
+        ),
+      onAnswer: (offsets) => this.#state?.onOffsets(id, offsets),
+      onError: () => this.#state?.onOffsetsFailed(id),
+    })
+  }
+
+  commit(request: CommitRequest): void {
+    this.#world.oracle.onCommitSent(this.#process, this.isInDoubt, request)
+    this.#call({
+      name: 'commit',
+      serve: (share) =>
+        this.#world.group.commit({
+          ...request,
+          entries: request.entries.slice(0, Math.ceil(request.entries.length * share)),
+        }),
+      onAnswer: (result) => this.#state?.onCommitted(request.id, result),
+      onError: (error) =>
+        this.#state?.onCommitted(request.id, { confirmed: [], error, isMetadataTooLarge: false }),
+    })
+  }
+
+  refreshMetadata(): void {
+    this.#world.metadataRefreshes += 1
+  }
+
+  fatal(error: SiderealError): void {
+    this.#world.onFatal(this.#process, error)
+  }
+
+  #join(): void {
+    if (this.#isStopped || this.#isJoining) return
+    this.#isJoining = true
+    this.isInDoubt = true
+    this.#joins += 1
+    const joins = this.#joins
+    this.#state?.onJoinStarting()
+    let isAnswered = false
+    const failed = (): void => {
+      if (isAnswered || joins !== this.#joins) return
+      isAnswered = true
+      this.#isJoining = false
+      // kafkajs gives the join up and goes on in the old generation, if it has one; a heartbeat tells which.
+      if (this.#generation < 0) this.#after(REJOIN_MS, () => this.#join())
+    }
+    const who = { memberId: this.#memberId, instanceId: this.#settings.instanceId, clientId: this.#clientId }
+    this.#call({
+      name: 'join',
+      serve: () => {
+        this.#world.group.join(who, (answer) => {
+          this.#world.scheduler.post(
+            this.#world.network.delayMs(),
+            this.#process,
+            `${this.#process.name} joined`,
+            () => {
+              if (isAnswered || joins !== this.#joins) return
+              if (this.#world.network.failureOf('join') === 'reply lost') {
+                failed()
+                return
+              }
+              isAnswered = true
+              this.#onJoined(answer)
+            },
+          )
+        })
+      },
+      onAnswer: () => undefined,
+      onError: failed,
+    })
+    this.#after(this.#settings.rebalanceTimeoutMs + REQUEST_TIMEOUT_MS, failed)
+  }
+
+  #onJoined({ memberId, generation, partitions }: JoinAnswer): void {
+    if (this.#isStopped) return
+    this.#isJoining = false
+    this.isInDoubt = false
+    this.leaseAtMs = this.#world.scheduler.nowMs
+    this.#memberId = memberId
+    this.#generation = generation
+    this.#assigned = partitions
+    this.#positions.clear()
+    this.#seeks.clear()
+    const known = this.#options.knowsGeneration ? generation : undefined
+    this.#state?.onGroupJoined({ memberId, generation: known, partitions })
+  }
+
+  #heartbeatLater(): void {
+    this.#after(this.#settings.heartbeatMs, () => {
+      this.#heartbeatLater()
+      if (this.#isJoining || this.#generation < 0 || this.#isStopped) return
+      const [memberId, generation] = [this.#memberId, this.#generation]
+      this.#call({
+        name: 'heartbeat',
+        serve: () => this.#world.group.heartbeat(memberId, generation),
+        onAnswer: (error) => {
+          if (this.#isJoining || this.#isStopped || generation !== this.#generation) return
+          if (error === undefined) {
+            this.leaseAtMs = this.#world.scheduler.nowMs
+            this.isInDoubt = false
+            this.#state?.onHeartbeat({ memberId, generation })
+            return
+          }
+          if (error === 'REBALANCE_IN_PROGRESS') this.#state?.onRebalancing()
+          if (error === 'UNKNOWN_MEMBER_ID') this.#memberId = ''
+          this.#join()
+        },
+        onError: () => undefined,
+      })
+    })
+  }
+
+  #fetchLater(broker: number, delayMs: number): void {
+    this.#after(delayMs, () => {
+      const mine = this.#assigned.filter((p) => !this.#paused.has(p) && this.#log(p).leader === broker)
+      if (mine.length === 0 || this.#isStopped || this.#generation < 0) {
+        // A fetcher with nothing to fetch sleeps, and says that it fetched.
+        if (this.#generation >= 0) this.#state?.onFetch()
+        this.#fetchLater(broker, this.#settings.maxWaitMs)
+        return
+      }
+      for (const partition of mine) this.#applySeek(partition)
+      const [joins, memberId, generation] = [this.#joins, this.#memberId, this.#generation]
+      const asked = mine.map((partition) => ({ partition, from: this.#positionOf(partition) }))
+      this.#call({
+        name: 'fetch',
+        serve: () =>
+          asked.map(({ partition, from }) => this.#read(partition, from, joins, memberId, generation)),
+        onAnswer: (batches) => {
+          this.#state?.onFetch()
+          this.#deliver(
+            broker,
+            batches.filter(({ entries }) => entries.length > 0),
+          )
+        },
+        // kafkajs swallows the error of a fetch, and tells of it as of any other.
+        onError: () => {
+          this.#state?.onFetch()
+          this.#fetchLater(broker, this.#settings.maxWaitMs)
+        },
+      })
+    })
+  }
+
+  /** At the broker. */
+  #read(partition: number, from: number, joins: number, memberId: string, generation: number): Fetched {
+    const log = this.#log(partition)
+    if (from < log.start || from > log.end) {
+      this.#world.group.wipe(memberId, generation, partition)
+      if (joins === this.#joins) this.#positions.set(partition, log.start)
+      return { partition, from, entries: [], end: log.end, joins }
+    }
+    const entries = log.entries.slice(from, from + this.#options.maxFetchRecords)
+    return { partition, from, entries, end: log.end, joins }
+  }
+
+  /** One batch after the other; the next fetch when all have been handled. */
+  #deliver(broker: number, batches: readonly Fetched[]): void {
+    const [first, ...rest] = batches
+    if (first === undefined) {
+      // Nothing was there: the broker would have waited for so long before it said so.
+      this.#fetchLater(broker, this.#settings.maxWaitMs)
+      return
+    }
+    this.#handle(first)
+    if (this.#repeats.delete(first.partition)) this.#handle(first)
+    this.#after(this.#random.next() * 2, () => {
+      if (rest.length > 0) this.#deliver(broker, rest)
+      else this.#fetchLater(broker, 0)
+    })
+  }
+
+  #handle({ partition, from, entries, end, joins }: Fetched): void {
+    if (this.#isStopped || this.#paused.has(partition) || this.#state === undefined) return
+    if (joins !== this.#joins && !this.#random.chance(this.#options.oldBatchChance)) return
+    const lastOffset = from + entries.length - 1
+    const records = entries.flatMap(toSourceRecord)
+    if (records.length === 0) {
+      this.#positions.set(partition, lastOffset + 1)
+      const firstOffset = this.#random.chance(0.5) ? from : null
+      // Without a hidden record at or after the fetched offset, kafkajs names the offset itself as the last one.
+      if (firstOffset !== null || entries.length === 1)
+        this.#state.onEmptyBatch({ partition, firstOffset, lastOffset })
+      else this.#positions.set(partition, from)
+      return
+    }
+    const isStale = this.#seeks.has(partition)
+    const batch = { partition, fetchedOffset: from, lastOffset, highWatermark: end, records, isStale }
+    const taken = this.#state.onBatch(batch)
+    if (taken !== NOTHING_TAKEN) this.#positions.set(partition, taken + 1)
+  }
+
+  #applySeek(partition: number): void {
+    const sought = this.#seeks.get(partition)
+    if (sought === undefined) return
+    this.#seeks.delete(partition)
+    this.#positions.set(partition, sought)
+  }
+
+  /** Where nobody sought, a consumer begins at the committed offset. */
+  #positionOf(partition: number): number {
+    let position = this.#positions.get(partition)
+    if (position === undefined) {
+      const { offset } = this.#world.group.row(partition)
+      position = offset < 0 ? this.#log(partition).start : offset
+      this.#positions.set(partition, position)
+    }
+    return position
+  }
+
+  #log(partition: number): PartitionLog {
+    return this.#world.log(partition)
+  }
+
+  #after(delayMs: number, run: () => void): void {
+    this.#world.scheduler.post(delayMs, this.#process, `${this.#process.name} client`, run)
+  }
+
+  #call<Answer>(call: {
+    name: 'join' | 'heartbeat' | 'fetch' | 'commit' | 'read ledger' | 'list offsets'
+    serve: (share: number) => Answer
+    onAnswer: (answer: Answer) => void
+    onError: (error: Error) => void
+  }): void {
+    this.#world.network.call({ ...call, process: this.#process, timeoutMs: REQUEST_TIMEOUT_MS })
+  }
+}
+
+function toSourceRecord({ offset, appendTimeMs, record }: LogEntry): SourceRecord[] {
+  if (record === null) return []
+  return [{ offset, appendTimeMs, key: record.key, value: record.value, headers: record.headers }]
+}

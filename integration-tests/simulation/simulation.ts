@@ -1,0 +1,233 @@
+import { SeededRandom } from '../../src/audit/seeded-random.ts'
+import type { RecordType } from '../../src/codec/record-type.ts'
+import { FAULTS_END_MS, type Fault, REQUESTS, randomFaults } from './faults.ts'
+import { PartitionLog } from './kafka-log.ts'
+import { type RunOptions, randomOptions } from './options.ts'
+import { type PlannedRecord, START_MS, TraceGenerator } from './traces.ts'
+import { World } from './world.ts'
+
+/** How long a run may take to come to rest after the last fault, in virtual time. */
+const REST_MS = 90_000
+const LOOK_MS = 500
+
+/** Everything that a run does from outside, decided before it begins: a run is a function of its schedule. */
+export interface Schedule {
+  readonly seed: number
+  readonly options: RunOptions
+  readonly records: readonly PlannedRecord[]
+  readonly faults: readonly Fault[]
+}
+
+export interface RunResult {
+  readonly violation: string | undefined
+  readonly steps: number
+  /** Differs when anything happened in another order or at another time. */
+  readonly digest: number
+  readonly virtualMs: number
+  readonly records: number
+  readonly figures: RunFigures
+}
+
+/** To see that the faults are really met. */
+export interface RunFigures {
+  readonly lives: number
+  readonly fatals: readonly string[]
+  readonly skipped: number
+  readonly jumps: number
+  readonly kept: number
+  readonly lostByRetention: number
+  readonly truncations: number
+  readonly deadLetters: number
+  readonly fragments: number
+  readonly failedCommits: number
+}
+
+export function scheduleOf(seed: number): Schedule {
+  const options = randomOptions(new SeededRandom(seed, 0))
+  const random = new SeededRandom(seed, 1)
+  const records = new TraceGenerator(random, options.hasObjectStore).generate()
+  return { seed, options, records, faults: randomFaults(random, options) }
+}
+
+export async function runSchedule(
+  schedule: Schedule,
+  recordTypes: ReadonlyMap<number, RecordType>,
+  onEvent?: (atMs: number, label: string) => void,
+): Promise<RunResult> {
+  const { seed, options, records, faults } = schedule
+  const world = new World(seed, options, recordTypes)
+  world.hadMemoryPressure = faults.some(({ kind }) => kind === 'memory over limit')
+  world.scheduler.onEvent = onEvent
+  for (const { atMs, record } of records) {
+    world.scheduler.post(atMs, null, record === null ? 'control record' : `produce r${record.id}`, () =>
+      world.produce(record),
+    )
+  }
+  for (const fault of faults) plan(world, fault)
+  const starts = new SeededRandom(seed, 7)
+  for (let worker = 0; worker < options.workers; worker++) {
+    world.scheduler.post(
+      worker === 0 ? 0 : starts.integer(0, 4_000),
+      world.supervisor,
+      `w${worker} starts`,
+      () => world.startWorker(worker),
+    )
+  }
+  const lastMs = Math.max(FAULTS_END_MS, ...records.map(({ atMs }) => atMs))
+  await runUntil(world, START_MS + lastMs)
+  const limitMs = START_MS + lastMs + REST_MS
+  while (!isAtRest(world) && world.scheduler.nowMs < limitMs && world.oracle.violation === undefined) {
+    await runUntil(world, world.scheduler.nowMs + LOOK_MS)
+  }
+  if (world.oracle.violation === undefined) {
+    world.oracle.checkEnd()
+    if (world.oracle.violation !== undefined && !isAtRest(world)) {
+      world.oracle.violation = `not at rest ${REST_MS / 1_000} s after the last fault: ${world.oracle.violation}`
+    }
+    if (isCalm(schedule)) checkCalm(world)
+    if (!isClientAstray(schedule) && world.fatals.some((message) => message.includes('jumped'))) {
+      world.oracle.fail('a process ended for jumps that its log explains')
+    }
+  }
+  const result: RunResult = {
+    violation: world.oracle.violation,
+    steps: world.scheduler.steps,
+    digest: world.scheduler.digest,
+    virtualMs: world.scheduler.nowMs - START_MS,
+    records: records.length,
+    figures: figuresOf(world),
+  }
+  for (const life of world.lives) life.process.isAlive = false
+  return result
+}
+
+async function runUntil(world: World, untilMs: number): Promise<void> {
+  while (world.oracle.violation === undefined && (await world.scheduler.step(untilMs)))
+    world.oracle.afterStep()
+  if (world.logs.some(({ isHeld }) => isHeld)) world.releaseHeld()
+}
+
+function isAtRest(world: World): boolean {
+  if (world.logs.some(({ isHeld }) => isHeld) || world.hasHeld) return false
+  for (const log of world.logs) {
+    const { offset } = world.group.row(log.partition)
+    if (offset !== log.end && !(offset < 0 && log.end === log.start)) return false
+  }
+  const queued = (life: World['lives'][number]): number => life.pipeline.deliverer.sinkQueueBytes['otlp'] ?? 0
+  return (
+    world.options.bestEffortNeverAnswers ||
+    world.lives.every((life) => !life.process.isAlive || queued(life) === 0)
+  )
+}
+
+function plan(world: World, fault: Fault): void {
+  if (fault.kind === 'kill at') {
+    world.killAt(fault)
+    return
+  }
+  const fromMs = START_MS + fault.atMs
+  if (fault.kind === 'failure') {
+    const { request, how, forMs } = fault
+    world.network.fail({ request, how, fromMs, untilMs: fromMs + forMs })
+    return
+  }
+  if (fault.kind === 'kafka away') {
+    const requests = REQUESTS.slice(0, 6)
+    for (const request of [...requests, 'dead letters' as const]) {
+      world.network.fail({ request, how: 'hangs', fromMs, untilMs: fromMs + fault.forMs })
+    }
+    return
+  }
+  world.scheduler.post(fault.atMs, null, fault.kind, () => happen(world, fault))
+}
+
+function happen(world: World, fault: Exclude<Fault, { kind: 'kill at' | 'failure' | 'kafka away' }>): void {
+  switch (fault.kind) {
+    case 'kill':
+      world.kill(fault.worker, fault.awayMs)
+      break
+    case 'stop':
+      world.stop(fault.worker, fault.awayMs)
+      break
+    case 'freeze': {
+      const life = world.lifeOf(fault.worker)
+      if (life !== undefined) life.process.stoppedUntilMs = world.scheduler.nowMs + fault.forMs
+      break
+    }
+    case 'evict': {
+      const memberId = world.lifeOf(fault.worker)?.state.memberId
+      if (memberId !== undefined) world.group.leave(memberId)
+      break
+    }
+    case 'astray':
+      world.lifeOf(fault.worker)?.client.goAstray(fault.by)
+      break
+    case 'leader move': {
+      const log = world.log(fault.partition)
+      log.leader = (log.leader + 1) % world.options.brokers
+      log.clockSkewMs = log.clockSkewMs === 0 ? -world.options.appendSkewMs : 0
+      for (const life of world.lives) if (life.process.isAlive) life.client.repeatNext(fault.partition)
+      break
+    }
+    case 'retention':
+      world.log(fault.partition).retain(fault.share)
+      break
+    case 'truncation':
+      world.log(fault.partition).truncate(fault.share)
+      break
+    case 'growth': {
+      for (let i = 0; i < fault.by; i++) world.logs.push(new PartitionLog(world.logs.length, 0))
+      world.scheduler.post(fault.noticedAfterMs, null, 'partitions are noticed', () => {
+        world.group.knownPartitions = world.logs.length
+        world.group.rebalance()
+      })
+      break
+    }
+    case 'memory over limit': {
+      const life = world.lifeOf(fault.worker)
+      if (life === undefined) break
+      life.isOverMemory = true
+      world.scheduler.post(fault.forMs, null, 'memory is back', () => {
+        life.isOverMemory = false
+      })
+    }
+  }
+}
+
+/** Nothing makes a batch begin elsewhere than the last one ended. */
+function isCalm({ faults, options }: Schedule): boolean {
+  const causes: readonly Fault['kind'][] = ['astray', 'leader move', 'retention', 'truncation']
+  return options.oldBatchChance === 0 && !faults.some(({ kind }) => causes.includes(kind))
+}
+
+/** The client itself delivers what was not asked for. */
+function isClientAstray({ faults, options }: Schedule): boolean {
+  return options.oldBatchChance > 0 || faults.some(({ kind }) => kind === 'astray' || kind === 'leader move')
+}
+
+/** Then kept tasks go on where they were: without one batch fetched twice. */
+function checkCalm(world: World): void {
+  const { jumps } = figuresOf(world)
+  if (jumps > 0)
+    world.oracle.fail(`${jumps} batches began elsewhere than the last one ended, without a cause`)
+}
+
+function figuresOf(world: World): RunFigures {
+  const stats = world.lives.map(({ state }) => state.stats())
+  const sum = (of: (one: (typeof stats)[number]) => number): number =>
+    stats.reduce((total, one) => total + of(one), 0)
+  let fragments = 0
+  for (const ofSid of world.tables.fragments.values()) fragments += ofSid.size
+  return {
+    lives: world.lives.length,
+    fatals: world.fatals,
+    skipped: sum(({ skipped }) => skipped),
+    jumps: sum(({ jumps }) => jumps),
+    kept: sum(({ kept }) => kept),
+    lostByRetention: sum(({ lostByRetention }) => lostByRetention),
+    truncations: sum(({ truncations }) => truncations),
+    deadLetters: world.deadLetters.size,
+    fragments,
+    failedCommits: sum(({ commitsFailed }) => commitsFailed),
+  }
+}

@@ -1,4 +1,4 @@
-import { connect as connectTcp, isIP } from 'node:net'
+import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import {
   type ISocketFactory,
@@ -14,6 +14,7 @@ import type { Logger } from '../telemetry/logger.ts'
 import { registerCodecs } from './codecs.ts'
 import { forwardKafkajsLogs } from './kafkajs-log.ts'
 import { patchSilentConnections, patchTimerSpin } from './kafkajs-patch.ts'
+import { patchResponses } from './kafkajs-responses.ts'
 
 /** Paths of PEM files. `true` in its place: TLS with the system's certificate authorities. */
 export interface KafkaTls {
@@ -65,10 +66,10 @@ export function createKafka(connection: KafkaConnection, options: KafkaClientOpt
     )
   }
   registerCodecs()
-  if (!patchTimerSpin() || !patchSilentConnections()) {
+  if (!patchTimerSpin() || !patchSilentConnections() || !patchResponses()) {
     options.logger.warn(
       { source: 'kafkajs' },
-      'kafkajs has another version than expected: its idle timer and its silent connections are left as they are',
+      'kafkajs has another version than expected: its idle timer, its silent connections and its responses are left as they are',
     )
   }
   // We pass our own partitioner; the line would only confuse the user of a service.
@@ -90,14 +91,37 @@ export function createKafka(connection: KafkaConnection, options: KafkaClientOpt
   return new Kafka(config)
 }
 
+const READ_BYTES = 64 * 1024
+
 /** As kafkajs's own, plus no delay: Nagle's algorithm holds a request back while the one before is unanswered. */
 const socketFactory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
-  const socket = ssl
-    ? connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl }, onConnect)
-    : connectTcp({ host, port }, onConnect)
+  const onread = readInto(() => socket)
+  const socket: Socket = ssl
+    ? connectTls(
+        { host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...ssl, ...onread },
+        onConnect,
+      )
+    : connectTcp({ host, port, ...onread }, onConnect)
   socket.setNoDelay(true)
   socket.setKeepAlive(true, 30_000)
   return socket
+}
+
+/**
+ * One piece of memory for all that a socket reads: Node takes a new one for each 64 KB otherwise. {@link patchResponses} copies what it
+ * is given before it returns; without it, kafkajs keeps the pieces.
+ */
+function readInto(socket: () => Socket): { onread?: OnReadOpts } {
+  if (!patchResponses()) return {}
+  return {
+    onread: {
+      buffer: Buffer.allocUnsafeSlow(READ_BYTES),
+      callback: (bytes, buffer) => {
+        socket().emit('data', Buffer.from(buffer.buffer, buffer.byteOffset, bytes))
+        return true
+      },
+    },
+  }
 }
 
 /** kafkajs wants a union of one literal mechanism each. */

@@ -26,7 +26,7 @@ const MIB = 1024 * KIB
 export function memoryShares(maxMemoryBytes: number): MemoryShares {
   const part = (share: number): number => Math.floor(maxMemoryBytes * share)
   return {
-    openBytes: part(0.2),
+    openBytes: part(0.25),
     undeliveredBytes: part(0.12),
     // The rows that a sink makes of a batch take more than twice its bytes, and two batches are on their way.
     batchBytes: Math.min(32 * MIB, part(0.035)),

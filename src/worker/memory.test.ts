@@ -50,18 +50,21 @@ test('near the limit the shares shrink to half at most, and grow back under it',
   assert.equal(bench.guard.scale, 1)
 })
 
-test('garbage is collected before reading pauses, and not again and again', async () => {
+test('garbage is collected before reading pauses, and not again before more has come', async () => {
   const bench = new GuardBench()
   bench.guard.start()
-  bench.garbageBytes = 300
+  bench.garbageBytes = 200
   await bench.at(950, 100)
   assert.deepEqual([bench.collections, bench.pauses], [1, []], 'what was given back is enough')
-  await bench.at(800, 900)
+  await bench.at(820, 900)
   assert.equal(bench.collections, 1)
-  await bench.at(800, 1_000)
-  assert.equal(bench.collections, 2)
+  await bench.at(820, 1_000)
+  assert.equal(bench.collections, 2, 'more has come since')
+  await bench.at(840, 10_000)
+  assert.equal(bench.collections, 2, 'too little has come since')
   await bench.at(500, 10_000)
-  assert.equal(bench.collections, 2, 'not far from the limit')
+  await bench.at(810, 2_000)
+  assert.equal(bench.collections, 3, 'what had gone by itself has come again')
   bench.guard.close()
 })
 
@@ -70,9 +73,9 @@ test('reading pauses close to the limit, and goes on when memory was given back'
   bench.guard.start()
   await bench.at(950, 100)
   assert.deepEqual(bench.pauses, [true])
-  await bench.at(820, 5_000)
+  await bench.at(870, 5_000)
   assert.deepEqual(bench.pauses, [true], 'not for a little')
-  await bench.at(790, 100)
+  await bench.at(840, 100)
   assert.deepEqual(bench.pauses, [true, false])
   bench.guard.close()
 })

@@ -22,12 +22,14 @@ const MIN_SCALE = 0.5
 const SHRINK = 0.988
 const GROW = 1.005
 /** Shares of the limit: from here on garbage is collected; reading pauses; reading goes on. */
-const COLLECT_FROM = 0.75
-const PAUSE_FROM = 0.85
-const RESUME_BELOW = 0.8
+const COLLECT_FROM = 0.8
+const PAUSE_FROM = 0.9
+const RESUME_BELOW = 0.85
+/** What has to have come since the last collection to make one worth its cost, as a share of the limit. */
+const MIN_GROWTH = 0.05
 /** Collections take at most this share of the time: near the limit, and where reading pauses, which is dearer. */
-const COLLECT_SHARE = 0.1
-const COLLECT_SHARE_PAUSED = 0.33
+const COLLECT_SHARE = 0.05
+const COLLECT_SHARE_PAUSED = 0.25
 const MIN_COLLECT_MS = 1_000
 
 /**
@@ -43,6 +45,8 @@ export class MemoryGuard {
   #isPaused = false
   #collectedAtMs = Number.NEGATIVE_INFINITY
   #collectMs = 0
+  /** What was in use after the last collection, as a share of the limit. */
+  #usedAfter = 0
   #timer: Timer | null = null
 
   constructor(options: MemoryGuardOptions) {
@@ -68,9 +72,12 @@ export class MemoryGuard {
   check(): void {
     const { maxMemoryBytes, readRss } = this.#options
     const before = readRss() / maxMemoryBytes
+    const isWorthIt = before > PAUSE_FROM || (before > COLLECT_FROM && before > this.#usedAfter + MIN_GROWTH)
     const hasCollected =
-      before > COLLECT_FROM && this.#collect(before > PAUSE_FROM ? COLLECT_SHARE_PAUSED : COLLECT_SHARE)
+      isWorthIt && this.#collect(before > PAUSE_FROM ? COLLECT_SHARE_PAUSED : COLLECT_SHARE)
     const used = hasCollected ? readRss() / maxMemoryBytes : before
+    // What falls by itself does not count as garbage when it comes back.
+    this.#usedAfter = hasCollected ? used : Math.min(this.#usedAfter, before)
     this.#checkScale(used)
     this.#checkPause(used, hasCollected)
   }

@@ -1,4 +1,5 @@
 import type { Cluster } from 'kafkajs'
+import { recycleResponse } from '../../kafka/kafkajs-responses.ts'
 import { UnpackBudget, UnpackedTooLarge, withUnpackBudget } from '../../kafka/unpack-budget.ts'
 import { SiderealError } from '../../model/errors.ts'
 import { FetchSizer } from './fetch-sizer.ts'
@@ -63,11 +64,16 @@ export class BoundedFetch {
         const fetch = broker.fetch.bind(broker)
         const sizer = this.#newSizer()
         let last: UnpackBudget | undefined
-        broker.fetch = (request) => {
+        let lastView: Uint8Array | undefined
+        broker.fetch = async (request) => {
           // kafkajs asks a broker again only when all records of its last answer have been handed over.
           last?.release()
+          if (lastView !== undefined) recycleResponse(lastView)
+          lastView = undefined
           last = this.#newBudget(sizer)
-          return this.#fetch(request, { sizer, budget: last, fetch })
+          const response = await this.#fetch(request, { sizer, budget: last, fetch })
+          lastView = viewOf(response, last)
+          return response
         }
       }
       return broker
@@ -144,6 +150,17 @@ export class BoundedFetch {
     const { packedBytes, unpackedBytes } = budget
     sizer.note({ plainBytes: Math.max(0, bytes - unpackedBytes), packedBytes, unpackedBytes, records })
   }
+}
+
+/** Some part of the answer itself: the records of a batch that came uncompressed are. */
+function viewOf({ responses }: FetchResponse, { unpackedBytes }: UnpackBudget): Uint8Array | undefined {
+  if (unpackedBytes > 0) return undefined
+  for (const { partitions } of responses) {
+    for (const { messages } of partitions) {
+      for (const { value } of messages) if (value !== null) return value
+    }
+  }
+  return undefined
 }
 
 function tooLarge(request: FetchRequest, maxBytes: number, cause: Error): SiderealError {

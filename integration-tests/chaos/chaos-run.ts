@@ -13,11 +13,12 @@ import type { Fault } from './fault.ts'
 import { checkAll } from './final-checks.ts'
 import { Group } from './group.ts'
 import { LoadProcess } from './load-process.ts'
+import { quantile } from './metrics.ts'
 import { Poison } from './poison.ts'
 import { calmDelay, type Report } from './report.ts'
 import { sendAgain } from './sending-again.ts'
 import { SupervisedWorker } from './supervised-worker.ts'
-import { runTimeline } from './timeline.ts'
+import { delaysDuring, runTimeline } from './timeline.ts'
 import { Watch } from './watch.ts'
 import { WrittenRows } from './written-rows.ts'
 
@@ -169,7 +170,11 @@ export class ChaosRun {
       rowsRewritten: await written.totalRepeated(),
       calmDelayMs: calmDelay(timeline),
       verdict,
-      injections: timeline.injections,
+      // Only now: what was sent during a fault may have become visible long after it.
+      injections: timeline.injections.map((injection) => {
+        const delays = delaysDuring(injection, canaries.delays)
+        return { ...injection, p99DelayMs: quantile(delays, 0.99), maxDelayMs: Math.max(0, ...delays) }
+      }),
     }
     await group.close()
     await clickHouse.close()

@@ -2,6 +2,12 @@ import type { Verdict } from './final-checks.ts'
 import { quantile } from './metrics.ts'
 import type { Injection, Timeline } from './timeline.ts'
 
+/** An injection, and how long traces took meanwhile. */
+export interface ReportedInjection extends Injection {
+  readonly p99DelayMs: number
+  readonly maxDelayMs: number
+}
+
 export interface Report {
   readonly seed: number
   readonly minutes: number
@@ -16,7 +22,7 @@ export interface Report {
   readonly rowsRewritten: number
   readonly calmDelayMs: { readonly p50: number; readonly p99: number }
   readonly verdict: Verdict
-  readonly injections: readonly Injection[]
+  readonly injections: readonly ReportedInjection[]
 }
 
 export function calmDelay({ calmDelaysMs }: Timeline): Report['calmDelayMs'] {

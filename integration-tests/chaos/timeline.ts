@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { CanaryDelay } from './canaries.ts'
 import type { Fault, FaultContext } from './fault.ts'
-import { quantile } from './metrics.ts'
 import type { Level, Watch } from './watch.ts'
 import type { WrittenRows } from './written-rows.ts'
 
@@ -16,13 +16,20 @@ export interface Injection {
   readonly endedMs: number
   /** Undefined = not within the time. */
   readonly recoveryMs: number | undefined
-  readonly p99DelayMs: number
-  readonly maxDelayMs: number
   /** Records that some worker read and some worker had read before; ± what was on its way at both ends. */
   readonly reread: number
   /** Span rows that were written and had been written before. */
   readonly rewritten: number
   readonly measured: Readonly<Record<string, number>>
+  /** From the start until the recovery, monotonic. */
+  readonly window: { readonly fromMs: number; readonly untilMs: number }
+}
+
+/** How long traces took that were sent while the fault was on or not yet over. */
+export function delaysDuring({ window }: Injection, delays: readonly CanaryDelay[]): number[] {
+  return delays.flatMap(({ sentMs, delayMs }) =>
+    sentMs >= window.fromMs && sentMs <= window.untilMs ? [delayMs] : [],
+  )
 }
 
 export interface TimelineOptions {
@@ -61,16 +68,14 @@ export async function runTimeline(options: TimelineOptions): Promise<Timeline> {
     injections.push(injection)
     const recovery =
       injection.recoveryMs === undefined ? 'NOT' : `after ${(injection.recoveryMs / 1_000).toFixed(1)} s`
-    say(
-      `${injection.fault}: recovered ${recovery}; p99 delay ${Math.round(injection.p99DelayMs)} ms, ${injection.rewritten} rows again`,
-    )
+    say(`${injection.fault}: recovered ${recovery}; ${injection.rewritten} rows written again`)
   }
   return { injections, calmDelaysMs }
 }
 
 async function inject(fault: Fault, options: TimelineOptions, level: Level): Promise<Injection> {
   const { context, watch, written, broken } = options
-  const { canaries, say } = context
+  const { say } = context
   const before = watch.last
   const startedMs = Date.now()
   const startedAtMs = performance.now()
@@ -93,9 +98,6 @@ async function inject(fault: Fault, options: TimelineOptions, level: Level): Pro
   if (backAtMs === undefined)
     broken(`${fault.name}: not recovered after ${RECOVERY_TIMEOUT_MS / 1_000} s; lag ${watch.last?.lag}`)
   const untilMs = backAtMs ?? performance.now()
-  const delays = canaries.delays.flatMap(({ sentMs, delayMs }) =>
-    sentMs >= startedAtMs && sentMs <= untilMs ? [delayMs] : [],
-  )
   const after = watch.last
   const read = (after?.consumed ?? 0) - (before?.consumed ?? 0)
   const appended = (after?.logEnd ?? Number.NaN) - (before?.logEnd ?? Number.NaN)
@@ -104,10 +106,9 @@ async function inject(fault: Fault, options: TimelineOptions, level: Level): Pro
     startedMs,
     endedMs,
     recoveryMs: backAtMs === undefined ? undefined : Math.max(0, backAtMs - endedAtMs),
-    p99DelayMs: quantile(delays, 0.99),
-    maxDelayMs: Math.max(0, ...delays),
     reread: Math.max(0, Math.round(read - appended)),
     rewritten: await written.repeatedBetween(startedMs, Date.now()),
     measured,
+    window: { fromMs: startedAtMs, untilMs },
   }
 }

@@ -11,20 +11,23 @@ const LOG_MS = 25_000
 export const WORKER_FAULTS: readonly Fault[] = [
   {
     name: 'worker killed',
-    about: 'kill -9 of one worker; the supervisor starts it again after 0.5 s',
+    about: 'kill -9 of one worker; the supervisor starts it again after 0.5 s; over when it is ready',
     inject: async ({ workers, random }) => {
-      random.pick(workers).killHard()
+      const worker = random.pick(workers)
+      worker.killHard()
       await sleep(1_000)
+      await worker.untilReady()
     },
   },
   {
     name: 'worker killed repeatedly',
-    about: 'kill -9 of a random worker every 2 to 5 s, six times',
+    about: 'kill -9 of a random worker every 2 to 5 s, six times; over when all are ready',
     inject: async ({ workers, random }) => {
       for (let kill = 0; kill < 6; kill++) {
         random.pick(workers).killHard()
         await sleep(random.integer(2_000, 5_000))
       }
+      await Promise.all(workers.map((worker) => worker.untilReady()))
     },
   },
   {

@@ -209,9 +209,9 @@ export const configSchema = z.object({
     ),
     heartbeatMs: key(
       'HEARTBEAT_MS',
-      '3000',
+      '1000',
       duration,
-      'Time between heartbeats; at most a third of the session timeout.',
+      'Time between heartbeats; at most a third of the session timeout. When a worker joins, the others pause for about that long.',
     ),
     commitIntervalMs: key(
       'COMMIT_INTERVAL_MS',

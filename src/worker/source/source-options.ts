@@ -49,7 +49,7 @@ export interface SourceOptions {
 export const SOURCE_DEFAULTS = {
   sessionTimeoutMs: 30_000,
   rebalanceTimeoutMs: 60_000,
-  heartbeatMs: 3_000,
+  heartbeatMs: 1_000,
   maxWaitMs: 250,
   maxBytesPerPartition: 1_048_576,
   maxBytes: 10_485_760,

@@ -18,6 +18,7 @@ import { NodeTraceLogPublisher } from './node-trace-log-publisher.ts'
 import { RecordEncoder } from './record-encoder.ts'
 import { type ItemStats, type RecordKind, RecordQueue } from './record-queue.ts'
 import { SidSpanProcessor } from './sid-span-processor.ts'
+import { Span, type SpanInit } from './span.ts'
 import { SidPropagator } from './trace-context.ts'
 import { defaultLogger, ownAddress, type TracingConfig, tracingConfigFromEnv } from './tracing-config.ts'
 
@@ -123,6 +124,19 @@ export class TracingService {
     if (contextApi.setGlobalContextManager(manager)) this.#unregister.push(() => contextApi.disable())
     if (propagation.setGlobalPropagator(new SidPropagator(rules)))
       this.#unregister.push(() => propagation.disable())
+  }
+
+  /**
+   * The class `Span`, bound to this service (source description: `OtlpSpanService.get_span`): `const Span = tracing.getSpan()`. The exported `Span`
+   * is the same for the service that `initTracing` started.
+   */
+  getSpan(): new (init?: SpanInit) => Span {
+    const { tracer } = this
+    return class extends Span {
+      constructor(init: SpanInit = {}) {
+        super({ tracer, ...init })
+      }
+    }
   }
 
   /** A SID that nobody has yet, in the form of the source description. */

@@ -10,6 +10,7 @@ export {
 } from '../model/sid.ts'
 export type { BaggageHostRules } from './baggage-hosts.ts'
 export type { Identity } from './identity.ts'
+export type { IdentityPeerRules } from './inbound-identity.ts'
 export { KafkaSpanExporter } from './kafka-span-exporter.ts'
 export { type Data, NodeLog, type NodeLogInit } from './node-log.ts'
 export { NodeTraceLog, type NodeTraceLogInit, type Status } from './node-trace-log.ts'

@@ -1,7 +1,15 @@
 import { context, propagation, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
-import { type ReadableSpan, TracerProvider } from '@opentelemetry/sdk-trace'
+import {
+  AlwaysOnSampler,
+  ParentBasedSampler,
+  type ReadableSpan,
+  type Sampler,
+  TracerProvider,
+} from '@opentelemetry/sdk-trace'
 import { boxOfSpan, type Identity } from './identity.ts'
+import type { IdentityPeerRules } from './inbound-identity.ts'
+import { PeerNotingSampler } from './peer-noting-sampler.ts'
 import { SidSpanProcessor } from './sid-span-processor.ts'
 import { SidPropagator } from './trace-context.ts'
 
@@ -14,20 +22,21 @@ export interface RecordedSpans {
 }
 
 /** The tracing of this process as `initTracing` sets it up, but that spans stay here. */
-export function recordSpans(
-  options: Partial<ConstructorParameters<typeof SidSpanProcessor>[0]> = {},
-): RecordedSpans {
+export function recordSpans(options: { peers?: IdentityPeerRules; sampler?: Sampler } = {}): RecordedSpans {
+  const { peers, sampler = new ParentBasedSampler({ root: new AlwaysOnSampler() }) } = options
   const ended: ReadableSpan[] = []
   let made = 0
   const processor = new SidSpanProcessor({
     newSid: () => `sid-${++made}`,
     endedSpans: { add: (span) => ended.push(span) },
-    ...options,
   })
-  const provider = new TracerProvider({ spanProcessors: [processor] })
+  const provider = new TracerProvider({
+    spanProcessors: [processor],
+    sampler: new PeerNotingSampler(sampler),
+  })
   trace.setGlobalTracerProvider(provider)
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
-  propagation.setGlobalPropagator(new SidPropagator())
+  propagation.setGlobalPropagator(new SidPropagator({}, peers))
   return {
     ended,
     named(name) {

@@ -6,6 +6,7 @@ import type { Compression } from '../kafka/codecs.ts'
 import { SiderealError } from '../model/errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { BaggageHostRules } from './baggage-hosts.ts'
+import type { IdentityPeerRules } from './inbound-identity.ts'
 
 /** What SIDs of a service are made of (source description: `SERVICE_SUB`, `SERVICE_LOCATION`, own address, `SERVICE_PORT`). */
 export interface SidConfig {
@@ -46,6 +47,8 @@ export interface TracingConfig {
   readonly maxQueueItems?: number
   /** Who may learn the identity of a request beside private hosts. */
   readonly baggageHosts?: BaggageHostRules
+  /** Whose word for the identity of a request is taken beside that of private peers; `publicEndpoint: true` takes nobody's. */
+  readonly identityPeers?: IdentityPeerRules
   /** Default: parent-based, always on. */
   readonly sampler?: TracerProviderOptions['sampler']
   /** Default: 1,000 events, else OpenTelemetry's. */

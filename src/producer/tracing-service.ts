@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { context as contextApi, propagation, type Tracer, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources'
-import { TracerProvider } from '@opentelemetry/sdk-trace'
+import { AlwaysOnSampler, ParentBasedSampler, TracerProvider } from '@opentelemetry/sdk-trace'
 import { type BundledSchemaName, bundledSchema } from '../codec/bundled-schemas.ts'
 import { RecordWriter } from '../codec/record-writer.ts'
 import { SchemaRegistry, subjectFor } from '../codec/schema-registry.ts'
@@ -15,6 +15,7 @@ import type { Logger } from '../telemetry/logger.ts'
 import { KafkaSpanExporter } from './kafka-span-exporter.ts'
 import type { NodeTraceLog } from './node-trace-log.ts'
 import { NodeTraceLogPublisher } from './node-trace-log-publisher.ts'
+import { PeerNotingSampler } from './peer-noting-sampler.ts'
 import { RecordEncoder } from './record-encoder.ts'
 import { type ItemStats, type RecordKind, RecordQueue } from './record-queue.ts'
 import { SidSpanProcessor } from './sid-span-processor.ts'
@@ -112,17 +113,22 @@ export class TracingService {
         new SidSpanProcessor({ newSid, endedSpans: this.#exporter }),
         ...(config.spanProcessors ?? []),
       ],
-      ...(config.sampler === undefined ? {} : { sampler: config.sampler }),
+      sampler: new PeerNotingSampler(
+        config.sampler ?? new ParentBasedSampler({ root: new AlwaysOnSampler() }),
+      ),
     })
     this.tracer = this.#provider.getTracer(config.serviceName)
   }
 
   /** Makes this the tracing of the process: tracer provider, context manager and propagator of `@opentelemetry/api`. */
-  register(rules: TracingConfig['baggageHosts']): void {
+  register({
+    baggageHosts,
+    identityPeers,
+  }: Pick<TracingConfig, 'baggageHosts' | 'identityPeers'> = {}): void {
     if (trace.setGlobalTracerProvider(this.#provider)) this.#unregister.push(() => trace.disable())
     const manager = new AsyncLocalStorageContextManager().enable()
     if (contextApi.setGlobalContextManager(manager)) this.#unregister.push(() => contextApi.disable())
-    if (propagation.setGlobalPropagator(new SidPropagator(rules)))
+    if (propagation.setGlobalPropagator(new SidPropagator(baggageHosts, identityPeers)))
       this.#unregister.push(() => propagation.disable())
   }
 
@@ -217,6 +223,6 @@ export class TracingService {
  */
 export function initTracing(config: TracingConfig = tracingConfigFromEnv(process.env)): TracingService {
   const service = new TracingService(config)
-  service.register(config.baggageHosts)
+  service.register(config)
   return service
 }

@@ -3,7 +3,12 @@ import { hostname } from 'node:os'
 import { context as contextApi, propagation, type Tracer, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources'
-import { AlwaysOnSampler, ParentBasedSampler, TracerProvider } from '@opentelemetry/sdk-trace'
+import {
+  AlwaysOffSampler,
+  AlwaysOnSampler,
+  ParentBasedSampler,
+  TracerProvider,
+} from '@opentelemetry/sdk-trace'
 import { type BundledSchemaName, bundledSchema } from '../codec/bundled-schemas.ts'
 import { RecordWriter } from '../codec/record-writer.ts'
 import { SchemaRegistry, subjectFor } from '../codec/schema-registry.ts'
@@ -58,12 +63,14 @@ export class TracingService {
   readonly #provider: TracerProvider
   readonly #unregister: (() => void)[] = []
   readonly #logger: Logger
+  readonly #isDisabled: boolean
   #shutdown: Promise<boolean> | undefined
 
   /** Use `initTracing`, which also makes it the process's tracing. */
   constructor(config: TracingConfig) {
     const logger = config.logger ?? defaultLogger()
     this.#logger = logger
+    this.#isDisabled = config.isDisabled === true
     const { sub = 'svc', location = 'src', ip = ownAddress(), port = '00' } = config.sid ?? {}
     this.#sids = new SidGenerator({ sub, location, ip, port })
     const newSid = () => this.newSid()
@@ -114,7 +121,9 @@ export class TracingService {
         ...(config.spanProcessors ?? []),
       ],
       sampler: new PeerNotingSampler(
-        config.sampler ?? new ParentBasedSampler({ root: new AlwaysOnSampler() }),
+        this.#isDisabled
+          ? new AlwaysOffSampler()
+          : (config.sampler ?? new ParentBasedSampler({ root: new AlwaysOnSampler() })),
       ),
     })
     this.tracer = this.#provider.getTracer(config.serviceName)
@@ -152,7 +161,7 @@ export class TracingService {
 
   /** Publishes a log as it is now. Called again with the same log it publishes a further revision, which replaces the earlier one. */
   publishNodeTraceLog(log: NodeTraceLog | NodeTraceLogRecord): void {
-    this.#publisher.publish(log)
+    if (!this.#isDisabled) this.#publisher.publish(log)
   }
 
   stats(): TracingStats {

@@ -122,7 +122,9 @@ test('of a request that is sampled out the same holds, and its SID is one and th
     const inside = serve({ ...request, flags: '00' })
     const sid = Trace.sid(inside)
     assert.ok(sid !== undefined && sid !== 'named' && sid !== TRACE_ID, name)
-    const child = trace.setSpan(inside, tracer.startSpan('child', {}, inside))
+    // What the service calls is nobody who called it.
+    const attributes = { 'network.peer.address': '10.0.0.1' }
+    const child = trace.setSpan(inside, tracer.startSpan('child', { attributes }, inside))
     assert.deepEqual([Trace.sid(inside), Trace.sid(child)], [sid, sid], name)
   }
 })

@@ -50,6 +50,6 @@ function fieldsOf(object: object): [string, unknown][] {
 }
 
 function isInt64(value: number): boolean {
-  // 2^63 itself is a double that int64 does not have, and so is -0.
-  return Number.isInteger(value) && !Object.is(value, -0) && value >= -(2 ** 63) && value < 2 ** 63
+  // 2^63 itself is a double that int64 does not have.
+  return Number.isInteger(value) && value >= -(2 ** 63) && value < 2 ** 63
 }

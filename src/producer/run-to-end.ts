@@ -3,7 +3,7 @@ export interface RunHooks {
   /** Runs a piece of the callback as a part of the span. */
   readonly run: <T>(piece: () => T) => T
   readonly onError: (error: unknown) => void
-  /** Called once, when nothing of the callback is left to run. */
+  /** Called when nothing of the callback is left to run; of an iterator that is asked further, again. */
   readonly onEnd: () => void
 }
 
@@ -32,34 +32,25 @@ interface AnyIterator {
  * promise). What it throws is told and thrown on, unchanged. An iterator that is never touched does not end.
  */
 export function runToEnd<T>(callback: () => T, hooks: RunHooks): RunResult<T> {
-  let isEnded = false
-  const once: RunHooks = {
-    ...hooks,
-    onEnd: () => {
-      if (isEnded) return
-      isEnded = true
-      hooks.onEnd()
-    },
-  }
   let value: unknown
   try {
     value = hooks.run(callback)
   } catch (error) {
     hooks.onError(error)
-    once.onEnd()
+    hooks.onEnd()
     throw error
   }
   if (isThenable(value)) {
     return value.then(
-      (result) => afterRun(result, once),
+      (result) => afterRun(result, hooks),
       (error) => {
         hooks.onError(error)
-        once.onEnd()
+        hooks.onEnd()
         throw error
       },
     ) as RunResult<T>
   }
-  return afterRun(value, once) as RunResult<T>
+  return afterRun(value, hooks) as RunResult<T>
 }
 
 function afterRun(value: unknown, hooks: RunHooks): unknown {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, beforeEach, test } from 'node:test'
-import { SpanStatusCode, trace } from '@opentelemetry/api'
+import { context, propagation, ROOT_CONTEXT, SpanStatusCode, trace } from '@opentelemetry/api'
 import { NodeLog } from './node-log.ts'
 import { recordSpans } from './recorded-spans.testing.ts'
 import { Span } from './span.ts'
@@ -296,6 +296,23 @@ test('a trace context from elsewhere is continued, with its SID and further bagg
     assert.match(Trace.injectContext()['baggage']!, /vendor=x/)
   })
   assert.equal(spans.named('entry').parentSpanContext?.spanId, 'b7ad6b7169203331')
+})
+
+test('baggage that the service sets within a request goes on, and that of another request does not come in', () => {
+  const own = propagation.createBaggage({ mine: { value: '1' } })
+  const seen = () => propagation.getActiveBaggage()?.getEntry('mine')?.value
+  new Span().start('first', (first) => {
+    context.with(propagation.setBaggage(context.active(), own), () => {
+      assert.equal(first.start('below', seen), '1')
+    })
+    context.with(ROOT_CONTEXT, () =>
+      new Span().start('second', () =>
+        context.with(propagation.setBaggage(context.active(), own), () =>
+          assert.equal(first.start('of the first', seen), undefined),
+        ),
+      ),
+    )
+  })
 })
 
 test('who the request belongs to: given at first or later, empty parts say nothing, and a later word is not taken back by a child', () => {

@@ -42,3 +42,13 @@ function isPlainList(value: object): value is string[] | number[] | boolean[] {
   const isPrimitive = type === 'string' || type === 'number' || type === 'boolean'
   return value.length === 0 || (isPrimitive && value.every((item) => typeof item === type))
 }
+
+/** What is thrown, as OpenTelemetry's exception attributes, but for the message, which the status has, too. */
+export function describeError(error: unknown): Attributes & { message: string } {
+  if (!(error instanceof Error)) return { 'exception.type': typeof error, message: attributeText(error) }
+  return {
+    'exception.type': String(error.name),
+    message: String(error.message),
+    ...(typeof error.stack === 'string' ? { 'exception.stacktrace': error.stack } : {}),
+  }
+}

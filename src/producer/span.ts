@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import {
-  type Attributes,
   type Context,
   context as contextApi,
   type Span as OtelSpan,
@@ -13,7 +12,7 @@ import {
 import { boxOfContext, type Identity } from './identity.ts'
 import type { NodeLog } from './node-log.ts'
 import { type RunResult, runToEnd } from './run-to-end.ts'
-import { attributesOf, attributeText, attributeValue } from './span-attributes.ts'
+import { attributesOf, attributeText, attributeValue, describeError } from './span-attributes.ts'
 import { SpanLevel } from './span-level.ts'
 import { type Carrier, Trace } from './trace-context.ts'
 
@@ -294,13 +293,4 @@ function failNode(nodeLog: NodeLog | undefined, message: string): void {
   nodeLog.addErrorLog(message)
   nodeLog.setEnd()
   nodeLog.runningStatus = false
-}
-
-function describeError(error: unknown): Attributes & { message: string } {
-  if (!(error instanceof Error)) return { 'exception.type': typeof error, message: attributeText(error) }
-  return {
-    'exception.type': String(error.name),
-    message: String(error.message),
-    ...(typeof error.stack === 'string' ? { 'exception.stacktrace': error.stack } : {}),
-  }
 }

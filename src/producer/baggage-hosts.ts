@@ -1,7 +1,7 @@
 import { BlockList, isIP } from 'node:net'
 
 export interface BaggageHostRules {
-  /** Hosts that get the baggage beside those of the default: a name, `.suffix` (the name and all below it), or `*` for all. */
+  /** Hosts that get the baggage beside those of the default: a name, `.suffix` (the name and all below it), `10.1.0.0/16`, or `*` for all. */
   readonly allow?: readonly string[]
   /** Hosts that never get it. Goes before everything else. */
   readonly deny?: readonly string[]
@@ -34,19 +34,39 @@ export function mayReceiveBaggage(host: string | undefined, rules: BaggageHostRu
     .replace(/^\[|\]$/g, '')
     .replace(/\.$/, '')
   if (name === '') return false
-  if (rules.deny?.some((rule) => matches(name, rule))) return false
-  if (rules.allow?.some((rule) => matches(name, rule))) return true
-  const family = isIP(name)
-  // The list takes IPv4 addresses in IPv6 clothes (::ffff:10.0.0.1) for what they are.
-  if (family !== 0) return privateAddresses.check(name, family === 4 ? 'ipv4' : 'ipv6')
+  if (rules.deny?.some((rule) => matchesHost(name, rule))) return false
+  if (rules.allow?.some((rule) => matchesHost(name, rule))) return true
+  if (isIP(name) !== 0) return isPrivateAddress(name)
   if (PRIVATE_SUFFIXES.some((suffix) => name.endsWith(suffix))) return true
   // A label begins with a letter: "134744072" and "0x8080808" are public addresses in disguise.
   return /^[a-z][a-z0-9_-]*$/.test(name)
 }
 
-function matches(name: string, rule: string): boolean {
+/** Loopback and private addresses of both families. */
+export function isPrivateAddress(address: string): boolean {
+  return isIn(privateAddresses, address)
+}
+
+/** Whether a host is one that a rule of an `allow` or `deny` list means. */
+export function matchesHost(name: string, rule: string): boolean {
   const wanted = rule.trim().toLowerCase()
   if (wanted === '*') return true
+  const [network = '', bits] = wanted.split('/')
+  if (bits !== undefined) return isInNetwork(name, network, Number(bits))
   const suffix = wanted.startsWith('*.') ? wanted.slice(1) : wanted
   return suffix.startsWith('.') ? name.endsWith(suffix) || name === suffix.slice(1) : name === wanted
+}
+
+function isInNetwork(address: string, network: string, bits: number): boolean {
+  const family = isIP(network)
+  if (family === 0 || !(bits >= 0 && bits <= (family === 4 ? 32 : 128))) return false
+  const list = new BlockList()
+  list.addSubnet(network, bits, family === 4 ? 'ipv4' : 'ipv6')
+  return isIn(list, address)
+}
+
+// A list takes IPv4 addresses in IPv6 clothes (::ffff:10.0.0.1) for what they are.
+function isIn(list: BlockList, address: string): boolean {
+  const family = isIP(address)
+  return family !== 0 && list.check(address, family === 4 ? 'ipv4' : 'ipv6')
 }

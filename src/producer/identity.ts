@@ -1,4 +1,5 @@
 import { type Baggage, type Context, propagation, type SpanContext, trace } from '@opentelemetry/api'
+import { inboundOf } from './inbound-identity.ts'
 
 /** Who a request belongs to: what every record of it carries. Empty = unknown, but a SID is never empty. */
 export interface Identity {
@@ -63,10 +64,11 @@ export function boxOfSpan(span: object): IdentityBox | undefined {
 
 /**
  * Gives a span that has just started its box: that of its local parent, else a new one from the baggage of its context, else from its trace id
- * when it continues a trace (services then agree without talking), else with a new SID.
+ * when it continues a trace (services then agree without talking), else with a new SID. Of a caller that is not believed (see `Inbound`) neither
+ * baggage nor trace id counts: the trace goes on, under a SID of our own.
  */
 export function giveBox(
-  span: { spanContext(): SpanContext },
+  span: { spanContext(): SpanContext; readonly attributes?: Readonly<Record<string, unknown>> },
   parentContext: Context,
   newSid: () => string,
 ): IdentityBox {
@@ -74,8 +76,11 @@ export function giveBox(
   let box = parent === undefined ? undefined : boxes.get(parent)
   if (box === undefined) {
     const hasParent = parent !== undefined && trace.isSpanContextValid(parent.spanContext())
-    const baggage = propagation.getBaggage(parentContext)
-    const sid = baggageSid(baggage) ?? (hasParent ? span.spanContext().traceId : newSid())
+    const inbound = inboundOf(parentContext)
+    inbound?.notePeer(parentContext, span.attributes ?? {})
+    const isForeign = inbound?.isBelieved === false
+    const baggage = isForeign ? undefined : propagation.getBaggage(parentContext)
+    const sid = baggageSid(baggage) ?? (hasParent && !isForeign ? span.spanContext().traceId : newSid())
     box = new IdentityBox(identityFrom(baggage, sid))
     // A parent that nobody records (sampled out, or remote) still has one answer for all its children.
     if (parent !== undefined && hasParent) boxes.set(parent, box)
@@ -87,16 +92,18 @@ export function giveBox(
 /** The box of what is active in a context: that of its span, else one from baggage and trace id, else none. */
 export function boxOfContext(context: Context): IdentityBox | undefined {
   const span = trace.getSpan(context)
-  const baggage = propagation.getBaggage(context)
+  const inbound = inboundOf(context)
+  const isForeign = inbound?.isBelieved === false
+  const baggage = isForeign ? undefined : propagation.getBaggage(context)
   if (span === undefined) {
     const sid = baggageSid(baggage)
     return sid === undefined ? undefined : new IdentityBox(identityFrom(baggage, sid))
   }
   let box = boxes.get(span)
   if (box === undefined) {
-    const sid =
-      baggageSid(baggage) ??
-      (trace.isSpanContextValid(span.spanContext()) ? span.spanContext().traceId : undefined)
+    const { traceId } = span.spanContext()
+    const traceSid = isForeign ? inbound?.ownSid : traceId
+    const sid = baggageSid(baggage) ?? (trace.isSpanContextValid(span.spanContext()) ? traceSid : undefined)
     if (sid === undefined) return undefined
     box = new IdentityBox(identityFrom(baggage, sid))
     boxes.set(span, box)
@@ -122,12 +129,12 @@ export function identityOfAttributes(
   }
 }
 
-/** `baggage` with the entries of an identity; empty parts are left out. */
-export function withIdentity(baggage: Baggage | undefined, identity: Identity): Baggage {
+/** `baggage` with the entries of an identity, or of nobody's; empty parts are left out. */
+export function withIdentity(baggage: Baggage | undefined, identity: Identity | undefined): Baggage {
   let result = propagation.createBaggage()
   // First, since the propagator sends only so many entries and bytes.
   for (const [name, key] of Object.entries(BAGGAGE_KEYS)) {
-    const value = identity[name as keyof Identity]
+    const value = identity?.[name as keyof Identity] ?? ''
     if (value !== '') result = result.setEntry(key, { value })
   }
   for (const [key, entry] of baggage?.getAllEntries() ?? []) {

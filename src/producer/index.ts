@@ -1,10 +1,25 @@
 /** The package entry `sidereal/producer`: what a service imports. */
+
+export type { Usage } from '../model/node-trace-log.ts'
+export {
+  type ParsedSid,
+  parseSid,
+  SidGenerator,
+  type SidGeneratorOptions,
+  type SidParts,
+} from '../model/sid.ts'
 export type { BaggageHostRules } from './baggage-hosts.ts'
 export type { Identity } from './identity.ts'
+export type { IdentityPeerRules } from './inbound-identity.ts'
 export { KafkaSpanExporter } from './kafka-span-exporter.ts'
-export { NodeLog, type NodeLogInit } from './node-log.ts'
-export { NodeTraceLog, type NodeTraceLogInit } from './node-trace-log.ts'
+export { type Data, NodeLog, type NodeLogInit } from './node-log.ts'
+export { NodeTraceLog, type NodeTraceLogInit, type Status } from './node-trace-log.ts'
+export type { LargeTextStore, NodeTraceLogTextFaults } from './node-trace-log-text.ts'
+export type { RunResult } from './run-to-end.ts'
 export { SidSpanProcessor } from './sid-span-processor.ts'
+export { Span, type SpanInit, type StartOptions } from './span.ts'
+export { SpanLevel } from './span-level.ts'
 export { type Carrier, SidPropagator, Trace } from './trace-context.ts'
 export { type SidConfig, type TracingConfig, tracingConfigFromEnv } from './tracing-config.ts'
 export { initTracing, TracingService, type TracingStats } from './tracing-service.ts'
+export { WorkflowLog } from './workflow-log.ts'

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { NodeLog as NodeLogRecord, Usage } from '../model/node-trace-log.ts'
 import { toAnyValue } from './json-value.ts'
+import { pythonJson } from './python-json.ts'
 
 /** What identifies a node of a workflow. */
 export interface NodeLogInit {
@@ -15,6 +16,14 @@ export interface NodeLogInit {
   readonly sid?: string
   /** Default: a random id of 32 hex digits. */
   readonly id?: string
+}
+
+/** What a node read, produced and was set up with, and the tokens that it used (source description: class `Data`). Any JSON value is a value. */
+export interface Data {
+  input: Record<string, unknown>
+  output: Record<string, unknown>
+  config: Record<string, unknown>
+  usage: Usage
 }
 
 export const NO_USAGE: Usage = { questionTokens: 0, promptTokens: 0, completionTokens: 0, totalTokens: 0 }
@@ -42,13 +51,9 @@ export class NodeLog {
   nodeFirstCostTime = -1
   llmOutput = ''
   runningStatus = true
-  readonly data: {
-    input: Record<string, unknown>
-    output: Record<string, unknown>
-    config: Record<string, unknown>
-    usage: Usage
-  }
+  readonly data: Data
   readonly logs: string[] = []
+  #isEnded = false
   readonly #nowMs: () => number
 
   constructor(init: NodeLogInit, nowMs: () => number = Date.now) {
@@ -80,11 +85,18 @@ export class NodeLog {
   setStart(): void {
     this.startTime = this.#nowMs()
     this.endTime = this.startTime
+    this.#isEnded = false
   }
 
   setEnd(): void {
     this.endTime = this.#nowMs()
     this.duration = this.endTime - this.startTime
+    this.#isEnded = true
+  }
+
+  /** Whether `setEnd` was called since the last `setStart`. */
+  get isEnded(): boolean {
+    return this.#isEnded
   }
 
   /** The first frame is out; later calls change nothing. */
@@ -154,7 +166,8 @@ export class NodeLog {
   }
 
   #addLog(level: string, message: string): void {
-    this.logs.push(JSON.stringify({ level, message, time: localTime(new Date(this.#nowMs())) }))
+    const line = { level, message, time: localTime(new Date(this.#nowMs())) }
+    this.logs.push(pythonJson(line, { nonFinite: 0, replacedSurrogates: 0 }))
   }
 }
 

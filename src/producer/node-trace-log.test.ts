@@ -54,7 +54,7 @@ test('a log carries what its methods were told, and its nodes’ tokens as its o
   assert.deepEqual(first?.data.input, [{ key: 'query', value: query }])
   assert.match(
     String(first?.logs[0]),
-    /^\{"level":"INFO","message":"started","time":"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"\}$/,
+    /^\{"level": "INFO", "message": "started", "time": "\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"\}$/,
   )
 })
 

@@ -3,6 +3,13 @@ import type { NodeTraceLog as NodeTraceLogRecord, Usage } from '../model/node-tr
 import { uuidV7 } from '../model/uuid-v7.ts'
 import type { Identity } from './identity.ts'
 import { keyValues, NO_USAGE, type NodeLog, whole, wholeCounts } from './node-log.ts'
+import {
+  fieldsOfLog,
+  type LargeTextStore,
+  type NodeTraceLogTextFaults,
+  textOf,
+  textWithStore,
+} from './node-trace-log-text.ts'
 import { Trace } from './trace-context.ts'
 
 export interface NodeTraceLogInit {
@@ -19,6 +26,12 @@ export interface NodeTraceLogInit {
   readonly logCaller?: string
   readonly question?: string
   readonly version?: string
+}
+
+/** How a request ended (source description: class `Status`). 0 = well. */
+export interface Status {
+  code: number
+  message: string
 }
 
 /**
@@ -45,7 +58,7 @@ export class NodeTraceLog {
   duration = 0
   /** −1 = unknown. */
   firstFrameDuration = -1
-  status = { code: 0, message: '' }
+  status: Status = { code: 0, message: '' }
   version: string
   readonly srv: Record<string, unknown> = Object.create(null)
   readonly srvTag: Record<string, unknown> = Object.create(null)
@@ -53,6 +66,7 @@ export class NodeTraceLog {
   #usage: Usage = { ...NO_USAGE }
   #ownUsage: Usage = { ...NO_USAGE }
   #revision = 0
+  #textFaults: NodeTraceLogTextFaults = { nonFinite: 0, replacedSurrogates: 0, notStored: 0 }
   readonly #traceId: string | null
   readonly #spanId: string | null
   readonly #nowMs: () => number
@@ -132,6 +146,28 @@ export class NodeTraceLog {
   /** The same list as `addNodeLog`, under the name that callers of functions use. */
   addFuncLog(nodes: NodeLog | readonly NodeLog[]): void {
     this.addNodeLog(nodes)
+  }
+
+  /**
+   * The log as JSON, in the text of the source's `to_json`, field for field: for whoever reads that topic. See docs/producer.md for the few values that
+   * differ, since the source's text would be no JSON. Publishes nothing.
+   *
+   * @param store takes texts over 5,120 bytes; a link stands in their place. Without one every text stands whole.
+   */
+  toJsonString(): string
+  toJsonString(store: LargeTextStore): Promise<string>
+  toJsonString(store?: LargeTextStore): string | Promise<string> {
+    const fields = fieldsOfLog(this)
+    const keep = ({ text, faults }: { text: string; faults: NodeTraceLogTextFaults }) => {
+      this.#textFaults = faults
+      return text
+    }
+    return store === undefined ? keep(textOf(fields)) : textWithStore(fields, store).then(keep)
+  }
+
+  /** What the last `toJsonString` could not write as it was. */
+  get textFaults(): NodeTraceLogTextFaults {
+    return this.#textFaults
   }
 
   /**

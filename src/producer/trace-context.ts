@@ -12,6 +12,7 @@ import {
 import { W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core'
 import { type BaggageHostRules, mayReceiveBaggage } from './baggage-hosts.ts'
 import { boxOfContext, type Identity, withIdentity } from './identity.ts'
+import { type IdentityPeerRules, Inbound, withInbound, withoutInbound } from './inbound-identity.ts'
 
 /** What context travels in: HTTP headers, Kafka headers, or anything with `get` and `set` (gRPC metadata, fetch's `Headers`). */
 export type Carrier = Record<string, unknown> | CarrierMap
@@ -31,9 +32,15 @@ const baggage = new W3CBaggagePropagator()
  */
 export class SidPropagator implements TextMapPropagator {
   readonly #rules: BaggageHostRules
+  readonly #peers: IdentityPeerRules
 
-  constructor(rules: BaggageHostRules = {}) {
+  /**
+   * @param rules who else may learn an identity
+   * @param peers from whom one is taken
+   */
+  constructor(rules: BaggageHostRules = {}, peers: IdentityPeerRules = {}) {
     this.#rules = rules
+    this.#peers = peers
   }
 
   inject(context: Context, carrier: unknown, setter: TextMapSetter): void {
@@ -41,8 +48,11 @@ export class SidPropagator implements TextMapPropagator {
     if (mayReceiveBaggage(calledHost(context), this.#rules)) injectBaggage(context, carrier, setter)
   }
 
+  /** The trace of any caller is continued; the identity only of those that are believed, see `IdentityPeerRules`. */
   extract(context: Context, carrier: unknown, getter: TextMapGetter): Context {
-    return baggage.extract(traceContext.extract(context, carrier, getter), carrier, getter)
+    const extracted = baggage.extract(traceContext.extract(context, carrier, getter), carrier, getter)
+    if (extracted === context) return context
+    return withInbound(extracted, new Inbound(carrier, getter, this.#peers))
   }
 
   fields(): string[] {
@@ -73,9 +83,13 @@ export const Trace = {
 
   injectContext,
 
-  /** Reads what `injectContext` wrote. Keys are found in any case. Spans that start in the context given back continue the trace. */
+  /**
+   * Reads what `injectContext` wrote. Keys are found in any case. Spans that start in the context given back continue the trace, with its SID:
+   * called by hand it believes the carrier, whoever sent it.
+   */
   extractContext(carrier: Carrier, context: Context = ROOT_CONTEXT): Context {
-    return baggage.extract(traceContext.extract(context, carrier, carrierGetter), carrier, carrierGetter)
+    const own = withoutInbound(context)
+    return baggage.extract(traceContext.extract(own, carrier, carrierGetter), carrier, carrierGetter)
   },
 }
 
@@ -95,8 +109,7 @@ function injectBaggage(context: Context, carrier: unknown, setter: TextMapSetter
   const box = boxOfContext(context)
   const entries = propagation.getBaggage(context)
   if (box === undefined && entries === undefined) return
-  const full =
-    box === undefined ? context : propagation.setBaggage(context, withIdentity(entries, box.identity))
+  const full = propagation.setBaggage(context, withIdentity(entries, box?.identity))
   baggage.inject(full, carrier, setter)
 }
 

@@ -6,6 +6,8 @@ import type { Compression } from '../kafka/codecs.ts'
 import { SiderealError } from '../model/errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { BaggageHostRules } from './baggage-hosts.ts'
+import { settingsFromFamilies } from './env-families.ts'
+import type { IdentityPeerRules } from './inbound-identity.ts'
 
 /** What SIDs of a service are made of (source description: `SERVICE_SUB`, `SERVICE_LOCATION`, own address, `SERVICE_PORT`). */
 export interface SidConfig {
@@ -46,12 +48,16 @@ export interface TracingConfig {
   readonly maxQueueItems?: number
   /** Who may learn the identity of a request beside private hosts. */
   readonly baggageHosts?: BaggageHostRules
+  /** Whose word for the identity of a request is taken beside that of private peers; `publicEndpoint: true` takes nobody's. */
+  readonly identityPeers?: IdentityPeerRules
   /** Default: parent-based, always on. */
   readonly sampler?: TracerProviderOptions['sampler']
   /** Default: 1,000 events, else OpenTelemetry's. */
   readonly spanLimits?: SpanLimits
   /** Processors that get the same spans: exporters to other places. */
   readonly spanProcessors?: readonly SpanProcessor[]
+  /** True: nothing is recorded or published; context still travels (`OTEL_SDK_DISABLED`). Default false. */
+  readonly isDisabled?: boolean
   /** Default: OpenTelemetry's `diag`, and warnings and errors to standard error. */
   readonly logger?: Logger
 }
@@ -60,9 +66,12 @@ type Env = Readonly<Record<string, string | undefined>>
 
 /**
  * Configuration from environment variables: the source's (`SERVICE_NAME`, `SERVICE_SUB`, `SERVICE_LOCATION`, `SERVICE_PORT`, `KAFKA_SERVERS`),
- * OpenTelemetry's (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`), and Sidereal's own (`SIDEREAL_*`), the last one first.
+ * OpenTelemetry's (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_SPAN_*_LIMIT`, …), and Sidereal's own (`SIDEREAL_*`), the last
+ * one first. `docs/producer.md` lists them. What contradicts itself is one warning.
  */
-export function tracingConfigFromEnv(env: Env): TracingConfig {
+export function tracingConfigFromEnv(env: Env, logger: Logger = defaultLogger()): TracingConfig {
+  const { settings, problems } = settingsFromFamilies(env)
+  if (problems.length > 0) logger.warn({ problems }, 'the environment of the tracing is not clear')
   const text = (...names: string[]): string | undefined =>
     names.map((name) => env[name]?.trim()).find((value) => value)
   const attributes = parsePairs(text('OTEL_RESOURCE_ATTRIBUTES'))
@@ -81,6 +90,7 @@ export function tracingConfigFromEnv(env: Env): TracingConfig {
     sid: Object.fromEntries(Object.entries(sid).filter(([, value]) => value !== undefined)),
     ...(brokers === undefined ? {} : { kafka: kafkaFromEnv(brokers, env, text) }),
     ...(topic === undefined ? {} : { topic }),
+    ...settings,
     ...(url === undefined
       ? {}
       : {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { SpanProcessor } from '@opentelemetry/sdk-trace'
 import { silentLogger } from '../telemetry/logger.ts'
+import { Span } from './span.ts'
 import { TracingService } from './tracing-service.ts'
 
 function serviceWith(shutdown: () => Promise<void>): TracingService {
@@ -34,4 +35,27 @@ test('a processor that fails, or never ends, neither rejects the shutdown nor ho
   assert.equal(await failing.shutdown(), true)
   const hanging = serviceWith(() => new Promise(() => undefined))
   assert.equal(await hanging.shutdown(20), true)
+})
+
+test('getSpan gives the class Span, bound to its service, whoever owns the process', async () => {
+  const names: string[] = []
+  const service = new TracingService({
+    serviceName: 'bound',
+    kafka: { brokers: ['127.0.0.1:1'] },
+    spanProcessors: [
+      {
+        onStart: () => undefined,
+        onEnd: ({ name, instrumentationScope }) => void names.push(`${instrumentationScope.name}/${name}`),
+        forceFlush: async () => undefined,
+        shutdown: async () => undefined,
+      },
+    ],
+    logger: silentLogger,
+  })
+  const BoundSpan = service.getSpan()
+  const span = new BoundSpan({ appId: 'app' })
+  assert.ok(span instanceof Span)
+  span.start('outer', (outer) => outer.start('inner', () => undefined))
+  assert.deepEqual(names, ['bound/inner', 'bound/outer'])
+  await service.shutdown(0)
 })

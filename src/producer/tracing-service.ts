@@ -3,7 +3,12 @@ import { hostname } from 'node:os'
 import { context as contextApi, propagation, type Tracer, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources'
-import { TracerProvider } from '@opentelemetry/sdk-trace'
+import {
+  AlwaysOffSampler,
+  AlwaysOnSampler,
+  ParentBasedSampler,
+  TracerProvider,
+} from '@opentelemetry/sdk-trace'
 import { type BundledSchemaName, bundledSchema } from '../codec/bundled-schemas.ts'
 import { RecordWriter } from '../codec/record-writer.ts'
 import { SchemaRegistry, subjectFor } from '../codec/schema-registry.ts'
@@ -15,9 +20,11 @@ import type { Logger } from '../telemetry/logger.ts'
 import { KafkaSpanExporter } from './kafka-span-exporter.ts'
 import type { NodeTraceLog } from './node-trace-log.ts'
 import { NodeTraceLogPublisher } from './node-trace-log-publisher.ts'
+import { PeerNotingSampler } from './peer-noting-sampler.ts'
 import { RecordEncoder } from './record-encoder.ts'
 import { type ItemStats, type RecordKind, RecordQueue } from './record-queue.ts'
 import { SidSpanProcessor } from './sid-span-processor.ts'
+import { Span, type SpanInit } from './span.ts'
 import { SidPropagator } from './trace-context.ts'
 import { defaultLogger, ownAddress, type TracingConfig, tracingConfigFromEnv } from './tracing-config.ts'
 
@@ -56,12 +63,14 @@ export class TracingService {
   readonly #provider: TracerProvider
   readonly #unregister: (() => void)[] = []
   readonly #logger: Logger
+  readonly #isDisabled: boolean
   #shutdown: Promise<boolean> | undefined
 
   /** Use `initTracing`, which also makes it the process's tracing. */
   constructor(config: TracingConfig) {
     const logger = config.logger ?? defaultLogger()
     this.#logger = logger
+    this.#isDisabled = config.isDisabled === true
     const { sub = 'svc', location = 'src', ip = ownAddress(), port = '00' } = config.sid ?? {}
     this.#sids = new SidGenerator({ sub, location, ip, port })
     const newSid = () => this.newSid()
@@ -111,18 +120,38 @@ export class TracingService {
         new SidSpanProcessor({ newSid, endedSpans: this.#exporter }),
         ...(config.spanProcessors ?? []),
       ],
-      ...(config.sampler === undefined ? {} : { sampler: config.sampler }),
+      sampler: new PeerNotingSampler(
+        this.#isDisabled
+          ? new AlwaysOffSampler()
+          : (config.sampler ?? new ParentBasedSampler({ root: new AlwaysOnSampler() })),
+      ),
     })
     this.tracer = this.#provider.getTracer(config.serviceName)
   }
 
   /** Makes this the tracing of the process: tracer provider, context manager and propagator of `@opentelemetry/api`. */
-  register(rules: TracingConfig['baggageHosts']): void {
+  register({
+    baggageHosts,
+    identityPeers,
+  }: Pick<TracingConfig, 'baggageHosts' | 'identityPeers'> = {}): void {
     if (trace.setGlobalTracerProvider(this.#provider)) this.#unregister.push(() => trace.disable())
     const manager = new AsyncLocalStorageContextManager().enable()
     if (contextApi.setGlobalContextManager(manager)) this.#unregister.push(() => contextApi.disable())
-    if (propagation.setGlobalPropagator(new SidPropagator(rules)))
+    if (propagation.setGlobalPropagator(new SidPropagator(baggageHosts, identityPeers)))
       this.#unregister.push(() => propagation.disable())
+  }
+
+  /**
+   * The class `Span`, bound to this service (source description: `OtlpSpanService.get_span`): `const Span = tracing.getSpan()`. The exported `Span`
+   * is the same for the service that `initTracing` started.
+   */
+  getSpan(): new (init?: SpanInit) => Span {
+    const { tracer } = this
+    return class extends Span {
+      constructor(init: SpanInit = {}) {
+        super({ tracer, ...init })
+      }
+    }
   }
 
   /** A SID that nobody has yet, in the form of the source description. */
@@ -132,7 +161,7 @@ export class TracingService {
 
   /** Publishes a log as it is now. Called again with the same log it publishes a further revision, which replaces the earlier one. */
   publishNodeTraceLog(log: NodeTraceLog | NodeTraceLogRecord): void {
-    this.#publisher.publish(log)
+    if (!this.#isDisabled) this.#publisher.publish(log)
   }
 
   stats(): TracingStats {
@@ -203,6 +232,6 @@ export class TracingService {
  */
 export function initTracing(config: TracingConfig = tracingConfigFromEnv(process.env)): TracingService {
   const service = new TracingService(config)
-  service.register(config.baggageHosts)
+  service.register(config)
   return service
 }

@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ROOT_CONTEXT } from '@opentelemetry/api'
+import { silentLogger } from '../telemetry/logger.ts'
+import { NodeTraceLog } from './node-trace-log.ts'
+import { tracingConfigFromEnv } from './tracing-config.ts'
+import { TracingService } from './tracing-service.ts'
+
+function read(env: Record<string, string>) {
+  const warnings: string[][] = []
+  const logger = {
+    ...silentLogger,
+    warn: ({ problems }: Readonly<Record<string, unknown>>) => void warnings.push(problems as string[]),
+  }
+  return { config: tracingConfigFromEnv(env, logger), warnings }
+}
+
+test('the variables of the source and of OpenTelemetry both work', () => {
+  const source = read({
+    SERVICE_NAME: 'workflow',
+    SERVICE_SUB: 'spf',
+    SERVICE_LOCATION: 'hf',
+    SERVICE_PORT: '7880',
+    KAFKA_SERVERS: 'kafka:9092',
+    OTLP_TRACE_SCHEDULE_DELAY_MILLIS: '3000',
+  })
+  assert.deepEqual(source.config, {
+    serviceName: 'workflow',
+    resourceAttributes: {},
+    sid: { sub: 'spf', location: 'hf', port: '7880' },
+    kafka: { brokers: ['kafka:9092'], tls: undefined },
+    lingerMs: 3000,
+  })
+  const standard = read({
+    OTEL_SERVICE_NAME: 'workflow',
+    OTEL_RESOURCE_ATTRIBUTES: 'deployment.environment.name=prod,service.version=1%202',
+    OTEL_BSP_SCHEDULE_DELAY: '200',
+    OTEL_SPAN_EVENT_COUNT_LIMIT: '10',
+    OTEL_ATTRIBUTE_COUNT_LIMIT: '20',
+    OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: '30',
+    OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
+    OTEL_TRACES_SAMPLER_ARG: '0.25',
+    OTEL_SDK_DISABLED: 'true',
+  })
+  const { sampler, ...others } = standard.config
+  assert.match(String(sampler), /^ParentBased\{root=TraceIdRatioBased\{0\.25\}/)
+  assert.deepEqual(others, {
+    serviceName: 'workflow',
+    resourceAttributes: { 'deployment.environment.name': 'prod', 'service.version': '1 2' },
+    sid: {},
+    lingerMs: 200,
+    spanLimits: { eventCountLimit: 10, attributeCountLimit: 30 },
+    isDisabled: true,
+  })
+  assert.deepEqual([source.warnings, standard.warnings], [[], []])
+})
+
+test('where both say the same nothing is told; where they contradict each other there is one warning, and the documented one counts', () => {
+  const same = read({ OTEL_SERVICE_NAME: 'a', SERVICE_NAME: 'a' })
+  assert.deepEqual([same.config.serviceName, same.warnings], ['a', []])
+  const { config, warnings } = read({
+    OTEL_SERVICE_NAME: 'a',
+    SERVICE_NAME: 'b',
+    SIDEREAL_KAFKA_BROKERS: 'one:1',
+    KAFKA_SERVERS: 'two:2',
+    OTEL_BSP_SCHEDULE_DELAY: '100',
+    OTLP_TRACE_SCHEDULE_DELAY_MILLIS: '3000',
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4317',
+    OTLP_ENABLE: '0',
+  })
+  assert.deepEqual([config.serviceName, config.kafka?.brokers, config.lingerMs], ['a', ['one:1'], 100])
+  assert.deepEqual(warnings, [
+    [
+      'OTEL_SERVICE_NAME and SERVICE_NAME differ: OTEL_SERVICE_NAME counts',
+      'SIDEREAL_KAFKA_BROKERS and KAFKA_SERVERS differ: SIDEREAL_KAFKA_BROKERS counts',
+      'OTEL_BSP_SCHEDULE_DELAY and OTLP_TRACE_SCHEDULE_DELAY_MILLIS differ: OTEL_BSP_SCHEDULE_DELAY counts',
+      'OTEL_EXPORTER_OTLP_ENDPOINT is not read, and contradicts OTLP_ENABLE: spans go to Kafka; add an OTLP exporter as a span processor in code',
+    ],
+  ])
+})
+
+test('a value that cannot be used is told with the others, and the default is used', () => {
+  const { config, warnings } = read({
+    OTEL_BSP_SCHEDULE_DELAY: 'soon',
+    OTEL_SPAN_EVENT_COUNT_LIMIT: '-1',
+    OTEL_TRACES_SAMPLER: 'sometimes',
+  })
+  assert.deepEqual([config.lingerMs, config.spanLimits, config.sampler], [undefined, undefined, undefined])
+  assert.equal(warnings.length, 1)
+  assert.equal(warnings[0]?.length, 3)
+  const ratio = read({ OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: '7' })
+  assert.equal(String(ratio.config.sampler), 'AlwaysOnSampler')
+})
+
+test('who may learn and who may name an identity can be said by variables', () => {
+  const { config } = read({
+    SIDEREAL_PRODUCER_BAGGAGE_HOSTS_ALLOW: '.example.com, api.partner.net',
+    SIDEREAL_PRODUCER_BAGGAGE_HOSTS_DENY: '10.0.0.0/8',
+    SIDEREAL_PRODUCER_IDENTITY_PEERS_ALLOW: '100.64.0.0/10',
+    SIDEREAL_PRODUCER_PUBLIC_ENDPOINT: 'yes',
+  })
+  assert.deepEqual(config.baggageHosts, { allow: ['.example.com', 'api.partner.net'], deny: ['10.0.0.0/8'] })
+  assert.deepEqual(config.identityPeers, { allow: ['100.64.0.0/10'], deny: [], publicEndpoint: true })
+  assert.deepEqual([read({}).config.identityPeers, read({}).config.baggageHosts], [undefined, undefined])
+})
+
+test('a disabled service records and publishes nothing', async () => {
+  const service = new TracingService({
+    ...read({ OTEL_SDK_DISABLED: 'true', SIDEREAL_KAFKA_BROKERS: '127.0.0.1:1' }).config,
+    logger: silentLogger,
+  })
+  service.tracer.startSpan('x', {}, ROOT_CONTEXT).end()
+  ;new (service.getSpan())().start('y', (span) => span.addInfoEvent('nothing'))
+  service.publishNodeTraceLog(new NodeTraceLog())
+  assert.deepEqual([service.stats().spans.accepted, service.stats().logs.accepted], [0, 0])
+  assert.equal(await service.shutdown(), true)
+})

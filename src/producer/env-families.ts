@@ -1,0 +1,131 @@
+import {
+  AlwaysOffSampler,
+  AlwaysOnSampler,
+  ParentBasedSampler,
+  type Sampler,
+  type SpanLimits,
+  TraceIdRatioBasedSampler,
+} from '@opentelemetry/sdk-trace'
+import type { BaggageHostRules } from './baggage-hosts.ts'
+import type { IdentityPeerRules } from './inbound-identity.ts'
+
+type Env = Readonly<Record<string, string | undefined>>
+
+/** What the variables of OpenTelemetry and of the source have in common, and Sidereal's own for identities. */
+export interface FamilySettings {
+  readonly isDisabled?: boolean
+  readonly lingerMs?: number
+  readonly sampler?: Sampler
+  readonly spanLimits?: SpanLimits
+  readonly baggageHosts?: BaggageHostRules
+  readonly identityPeers?: IdentityPeerRules
+}
+
+/** Names of one setting, the one that counts first. */
+const SAME_SETTING: readonly (readonly [string, ...string[]])[] = [
+  ['OTEL_SERVICE_NAME', 'SERVICE_NAME'],
+  ['SIDEREAL_KAFKA_BROKERS', 'KAFKA_SERVERS'],
+  ['SIDEREAL_PRODUCER_LINGER_MS', 'OTEL_BSP_SCHEDULE_DELAY', 'OTLP_TRACE_SCHEDULE_DELAY_MILLIS'],
+]
+const LIMITS = {
+  eventCountLimit: ['OTEL_SPAN_EVENT_COUNT_LIMIT'],
+  attributeCountLimit: ['OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT', 'OTEL_ATTRIBUTE_COUNT_LIMIT'],
+  attributeValueLengthLimit: ['OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT', 'OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT'],
+  linkCountLimit: ['OTEL_SPAN_LINK_COUNT_LIMIT'],
+} as const satisfies Partial<Record<keyof SpanLimits, readonly string[]>>
+
+/**
+ * Reads both families. What contradicts itself, cannot be used, or has no effect is told in `problems`, one sentence each: no service fails for
+ * its tracing.
+ */
+export function settingsFromFamilies(env: Env): { settings: FamilySettings; problems: string[] } {
+  const problems = SAME_SETTING.flatMap((names) => contradiction(env, names))
+  const number = (...names: readonly string[]) => wholeNumber(env, names, problems)
+  const lingerMs = number('OTEL_BSP_SCHEDULE_DELAY', 'OTLP_TRACE_SCHEDULE_DELAY_MILLIS')
+  const limits = Object.entries(LIMITS).map(([limit, names]) => [limit, number(...names)] as const)
+  const spanLimits = Object.fromEntries(limits.filter(([, value]) => value !== undefined))
+  const sampler = samplerOf(env, problems)
+  problems.push(...withoutEffect(env))
+  const isPublic = isTrue(env, 'SIDEREAL_PRODUCER_PUBLIC_ENDPOINT')
+  const identityPeers = rulesOf(env, 'SIDEREAL_PRODUCER_IDENTITY_PEERS')
+  const baggageHosts = rulesOf(env, 'SIDEREAL_PRODUCER_BAGGAGE_HOSTS')
+  const settings: FamilySettings = {
+    ...(isTrue(env, 'OTEL_SDK_DISABLED') ? { isDisabled: true } : {}),
+    ...(lingerMs === undefined ? {} : { lingerMs }),
+    ...(sampler === undefined ? {} : { sampler }),
+    ...(Object.keys(spanLimits).length === 0 ? {} : { spanLimits }),
+    ...(baggageHosts === undefined ? {} : { baggageHosts }),
+    ...(identityPeers === undefined && !isPublic
+      ? {}
+      : { identityPeers: { ...identityPeers, publicEndpoint: isPublic } }),
+  }
+  return { settings, problems }
+}
+
+function textOf(env: Env, name: string): string | undefined {
+  return env[name]?.trim() || undefined
+}
+
+function isTrue(env: Env, name: string): boolean {
+  return ['true', '1', 'yes', 'on'].includes(textOf(env, name)?.toLowerCase() ?? '')
+}
+
+function contradiction(env: Env, names: readonly [string, ...string[]]): string[] {
+  const set = names.filter((name) => textOf(env, name) !== undefined)
+  const [first, ...others] = set
+  if (first === undefined) return []
+  const different = others.filter((name) => textOf(env, name) !== textOf(env, first))
+  return different.map((name) => `${first} and ${name} differ: ${first} counts`)
+}
+
+function wholeNumber(env: Env, names: readonly string[], problems: string[]): number | undefined {
+  for (const name of names) {
+    const text = textOf(env, name)
+    if (text === undefined) continue
+    if (/^\d{1,15}$/.test(text)) return Number(text)
+    problems.push(`${name} is not a whole number: it is left out`)
+  }
+  return undefined
+}
+
+function samplerOf(env: Env, problems: string[]): Sampler | undefined {
+  const name = textOf(env, 'OTEL_TRACES_SAMPLER')
+  if (name === undefined) return undefined
+  const [, parentBased, kind = ''] = /^(parentbased_)?(.*)$/.exec(name) ?? []
+  const root = rootSampler(kind, env, problems)
+  if (root !== undefined) return parentBased === undefined ? root : new ParentBasedSampler({ root })
+  problems.push(`OTEL_TRACES_SAMPLER is none of OpenTelemetry's samplers: parentbased_always_on is used`)
+  return undefined
+}
+
+function rootSampler(kind: string, env: Env, problems: string[]): Sampler | undefined {
+  if (kind === 'always_on') return new AlwaysOnSampler()
+  if (kind === 'always_off') return new AlwaysOffSampler()
+  if (kind !== 'traceidratio') return undefined
+  const text = textOf(env, 'OTEL_TRACES_SAMPLER_ARG') ?? '1'
+  const ratio = Number(text)
+  if (ratio >= 0 && ratio <= 1) return new TraceIdRatioBasedSampler(ratio)
+  problems.push('OTEL_TRACES_SAMPLER_ARG is not a number from 0 to 1: all are sampled')
+  return new AlwaysOnSampler()
+}
+
+/** A name, an address or a network each, separated by commas. */
+function rulesOf(env: Env, prefix: string): BaggageHostRules | undefined {
+  const list = (name: string) =>
+    (textOf(env, `${prefix}_${name}`) ?? '')
+      .split(',')
+      .map((rule) => rule.trim())
+      .filter((rule) => rule !== '')
+  const [allow, deny] = [list('ALLOW'), list('DENY')]
+  return allow.length + deny.length === 0 ? undefined : { allow, deny }
+}
+
+/** The source sends OTLP alone, and only when told so; here Kafka is the way, and a variable for another must not seem to have worked. */
+function withoutEffect(env: Env): string[] {
+  const endpoints = ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'OTEL_EXPORTER_OTLP_ENDPOINT', 'OTLP_ENDPOINT']
+  const set = endpoints.find((name) => textOf(env, name) !== undefined)
+  const isOff = textOf(env, 'OTLP_ENABLE') !== undefined && !isTrue(env, 'OTLP_ENABLE')
+  if (set === undefined || (isOff && set === 'OTLP_ENDPOINT')) return []
+  const also = isOff ? ', and contradicts OTLP_ENABLE' : ''
+  return [`${set} is not read${also}: spans go to Kafka; add an OTLP exporter as a span processor in code`]
+}

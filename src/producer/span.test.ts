@@ -1,0 +1,415 @@
+import assert from 'node:assert/strict'
+import { after, beforeEach, test } from 'node:test'
+import { context, propagation, ROOT_CONTEXT, SpanStatusCode, trace } from '@opentelemetry/api'
+import { NodeLog } from './node-log.ts'
+import { recordSpans } from './recorded-spans.testing.ts'
+import { Span } from './span.ts'
+import { SpanLevel } from './span-level.ts'
+import { Trace } from './trace-context.ts'
+
+const spans = recordSpans()
+beforeEach(() => {
+  spans.ended.length = 0
+})
+after(() => spans.close())
+
+const names = () => spans.ended.map(({ name }) => name)
+const newNode = () => new NodeLog({ nodeId: 'n', nodeType: 't', nodeName: 'n' })
+const logLines = ({ logs }: NodeLog) =>
+  logs.map((line) => {
+    const { level, message } = JSON.parse(line) as Record<string, string>
+    return `${level} ${message}`
+  })
+
+test('a sync callback stays sync: its result comes back, and its span has ended by then', () => {
+  const result = new Span().start('sync', (span) => {
+    assert.equal(trace.getActiveSpan(), span.getOtlpSpan())
+    assert.deepEqual(names(), [])
+    return 7
+  })
+  assert.equal(result, 7)
+  assert.deepEqual(names(), ['sync'])
+})
+
+test('the span of a promise ends when that is settled, and is active across its awaits and timers', async () => {
+  const promise = new Span().start('async', async (span) => {
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    assert.equal(trace.getActiveSpan(), span.getOtlpSpan())
+    return 'done'
+  })
+  assert.deepEqual(names(), [])
+  assert.equal(await promise, 'done')
+  assert.deepEqual(names(), ['async'])
+})
+
+test('a thrown error is recorded once, by the innermost span, and comes out unchanged through all', async () => {
+  const error = new TypeError('no such tool')
+  const throws: [string, (span: Span) => unknown][] = [
+    [
+      'sync',
+      () => {
+        throw error
+      },
+    ],
+    [
+      'async',
+      async () => {
+        throw error
+      },
+    ],
+    [
+      'told by hand',
+      (span) => {
+        span.recordException(error)
+        throw error
+      },
+    ],
+  ]
+  for (const [name, callback] of throws) {
+    spans.ended.length = 0
+    const thrown = await new Span()
+      .start(
+        'outer',
+        async (outer) => await outer.start('middle', async (middle) => await middle.start('inner', callback)),
+      )
+      .then(
+        () => undefined,
+        (reason: unknown) => reason,
+      )
+    assert.equal(thrown, error, name)
+    assert.deepEqual(names(), ['inner', 'middle', 'outer'])
+    assert.deepEqual(
+      spans.ended.map(({ events }) => events.length),
+      [1, 0, 0],
+      name,
+    )
+    const [inner] = spans.ended
+    assert.deepEqual(
+      [
+        inner?.events[0]?.name,
+        inner?.events[0]?.attributes?.['exception.type'],
+        inner?.events[0]?.attributes?.['exception.message'],
+      ],
+      ['exception', 'TypeError', 'no such tool'],
+    )
+    assert.match(String(inner?.events[0]?.attributes?.['exception.stacktrace']), /span\.test\.ts/)
+    assert.ok(Math.abs((inner?.events[0]?.time[0] ?? 0) - Date.now() / 1000) < 3_600, 'a time of today')
+    for (const { status } of spans.ended)
+      assert.deepEqual(status, { code: SpanStatusCode.ERROR, message: 'no such tool' })
+  }
+})
+
+test('an error that one request throws again later is recorded in each request', () => {
+  const error = new Error('the same object')
+  for (let i = 0; i < 2; i++)
+    assert.throws(
+      () =>
+        new Span().start('request', () => {
+          throw error
+        }),
+      error,
+    )
+  assert.deepEqual(
+    spans.ended.map(({ events }) => events.length),
+    [1, 1],
+  )
+})
+
+test('what is thrown need not be an error', () => {
+  for (const thing of ['text', 5, null, undefined, Object.create(null) as object]) {
+    spans.ended.length = 0
+    let thrown: unknown = spans
+    try {
+      new Span().start('x', () => {
+        throw thing
+      })
+    } catch (reason) {
+      thrown = reason
+    }
+    assert.equal(thrown, thing)
+    assert.equal(spans.named('x').status.code, SpanStatusCode.ERROR)
+    assert.equal(spans.named('x').events.length, 1)
+  }
+})
+
+const endings: [string, number, (values: Generator<number>) => void][] = [
+  ['consumed', 3, (values) => void [...values]],
+  [
+    'left by break',
+    1,
+    (values) => {
+      for (const _ of values) break
+    },
+  ],
+  [
+    'returned',
+    1,
+    (values) => {
+      values.next()
+      values.return(9)
+    },
+  ],
+  [
+    'returned before it began',
+    0,
+    (values) => {
+      values.return(9)
+    },
+  ],
+  ['destructured', 1, ([_first]) => undefined],
+]
+
+test('the span of a generator ends when that is consumed or left, and its body runs within the span', () => {
+  for (const [how, steps, use] of endings) {
+    spans.ended.length = 0
+    let seen = 0
+    const values = new Span().start('generator', function* (span) {
+      for (let i = 0; i < 3; i++) {
+        assert.equal(trace.getActiveSpan(), span.getOtlpSpan())
+        seen++
+        yield i
+      }
+    })
+    assert.deepEqual(names(), [], how)
+    use(values)
+    assert.deepEqual([names(), seen], [['generator'], steps], how)
+    assert.equal(spans.ended[0]?.status.code, SpanStatusCode.UNSET, how)
+  }
+})
+
+test('the span of an async generator ends likewise, also when a promise gave it', async () => {
+  async function* body(span: Span): AsyncGenerator<number, void, unknown> {
+    for (let i = 0; i < 3; i++) {
+      await new Promise(setImmediate)
+      assert.equal(trace.getActiveSpan(), span.getOtlpSpan())
+      yield i
+    }
+  }
+  for (const left of [false, true]) {
+    for (const start of [
+      () => new Span().start('stream', body),
+      () => new Span().start('stream', async (span) => body(span)),
+    ]) {
+      spans.ended.length = 0
+      const seen: number[] = []
+      for await (const value of await start()) {
+        assert.deepEqual(names(), [])
+        seen.push(value)
+        if (left) break
+      }
+      assert.deepEqual([names(), seen], [['stream'], left ? [0] : [0, 1, 2]])
+    }
+  }
+})
+
+test('an error in the middle of a generator, or thrown into it, ends and marks its span and comes out unchanged', async () => {
+  const error = new Error('in the middle')
+  const failing = new Span().start('generator', function* () {
+    yield 1
+    throw error
+  })
+  assert.throws(() => [...failing], error)
+  const stream = new Span().start('stream', async function* () {
+    yield 1
+    yield 2
+  })
+  await stream.next()
+  await assert.rejects(stream.throw(error), error)
+  assert.deepEqual(names(), ['generator', 'stream'])
+  for (const { status, events } of spans.ended)
+    assert.deepEqual([status.message, events.length], ['in the middle', 1])
+})
+
+test('what a generator is sent arrives, what it catches is no error, and its return value comes back', () => {
+  const talk = new Span().start('talk', function* (): Generator<string, string, string> {
+    try {
+      const heard = yield 'hello'
+      yield `heard ${heard}`
+    } catch (error) {
+      yield `caught ${String(error)}`
+    }
+    return 'bye'
+  })
+  assert.deepEqual(
+    [talk.next().value, talk.next('you').value, talk.throw('oh').value, talk.next()],
+    ['hello', 'heard you', 'caught oh', { value: 'bye', done: true }],
+  )
+  assert.equal(spans.named('talk').status.code, SpanStatusCode.UNSET)
+})
+
+test('values that can be iterated are values: arrays, maps and streams come back as they are', () => {
+  for (const value of [[1, 2], new Map(), 'text', new ReadableStream()]) {
+    assert.equal(
+      new Span().start('value', () => value),
+      value,
+    )
+  }
+  assert.equal(spans.ended.length, 4)
+})
+
+test('using ends a span with its block, and what is started from it lies below it', () => {
+  {
+    using outer = new Span().start('outer')
+    outer.start('inner', () => assert.deepEqual(names(), []))
+    assert.equal(trace.getActiveSpan(), undefined)
+    assert.match(Trace.injectContext({} as Record<string, string>, outer.context)['traceparent']!, /^00-/)
+  }
+  assert.deepEqual(names(), ['inner', 'outer'])
+  assert.equal(spans.named('inner').parentSpanContext?.spanId, spans.named('outer').spanContext().spanId)
+})
+
+test('a span writes to itself, wherever it is used, and one that was not started to the active one', () => {
+  const loose = new Span()
+  loose.start('outer', (outer) => {
+    outer.start('inner', () => {
+      outer.setAttribute('where', 'outer')
+      loose.setAttribute('where', 'inner')
+    })
+  })
+  assert.equal(spans.named('outer').attributes['where'], 'outer')
+  assert.equal(spans.named('inner').attributes['where'], 'inner')
+  assert.doesNotThrow(() => loose.setAttribute('a', 1).addInfoEvent('nobody hears').recordException('x'))
+})
+
+test('a span has its name from the caller, or from its callback', () => {
+  const span = new Span()
+  span.start(function search() {
+    return 1
+  })
+  span.start('', function find() {
+    return 1
+  })
+  span.start('step', { addFunctionName: true }, function run() {
+    return 1
+  })
+  span.start(() => 1)
+  assert.deepEqual(names(), ['search', 'find', 'step::run', 'unknown'])
+})
+
+test('a trace context from elsewhere is continued, with its SID and further baggage', () => {
+  const carrier = {
+    traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    baggage: 'sid=from-elsewhere,vendor=x',
+  }
+  new Span({ appId: 'app' }).start('entry', { traceContext: carrier }, (span) => {
+    assert.deepEqual([span.sid, span.appId, Trace.sid()], ['from-elsewhere', 'app', 'from-elsewhere'])
+    assert.match(Trace.injectContext()['baggage']!, /vendor=x/)
+  })
+  assert.equal(spans.named('entry').parentSpanContext?.spanId, 'b7ad6b7169203331')
+})
+
+test('baggage that the service sets within a request goes on, and that of another request does not come in', () => {
+  const own = propagation.createBaggage({ mine: { value: '1' } })
+  const seen = () => propagation.getActiveBaggage()?.getEntry('mine')?.value
+  new Span().start('first', (first) => {
+    context.with(propagation.setBaggage(context.active(), own), () => {
+      assert.equal(first.start('below', seen), '1')
+    })
+    context.with(ROOT_CONTEXT, () =>
+      new Span().start('second', () =>
+        context.with(propagation.setBaggage(context.active(), own), () =>
+          assert.equal(first.start('of the first', seen), undefined),
+        ),
+      ),
+    )
+  })
+})
+
+test('who the request belongs to: given at first or later, empty parts say nothing, and a later word is not taken back by a child', () => {
+  const loose = new Span({ sid: '', appId: 'app-1', uid: '' })
+  assert.deepEqual([loose.sid, loose.appId, loose.uid], ['', 'app-1', ''])
+  loose.start('outer', (outer) => {
+    assert.match(outer.sid, /^sid-\d+$/)
+    outer.setIdentity({ sid: 'late', appId: 'app-2', chatId: '' })
+    outer.start('inner', (inner) => assert.deepEqual([inner.sid, inner.appId], ['late', 'app-2']))
+  })
+  for (const span of spans.ended)
+    assert.deepEqual(spans.identityOf(span), { sid: 'late', appId: 'app-2', uid: '', chatId: '' })
+})
+
+test('every method writes to the span, and the same to the NodeLog that it is given', () => {
+  const node = newNode()
+  const time = new Date(1_759_000_000_000)
+  new Span().start('all', { attributes: { early: [1, 2], nothing: null } }, (span) => {
+    span
+      .setAttribute('model', { name: 'large' }, node)
+      .setAttributes({ a: 1n, b: [1, 'x'], c: undefined, d: true }, node)
+      .setCode(0, node)
+      .setStatus({ code: SpanStatusCode.OK }, node)
+      .addEvent(SpanLevel.WARN, { 'retry in': '1 s', detail: { n: 1 } }, time, node)
+      .addInfoEvent('started', node)
+      .addInfoEvents({ step: 1 }, time, node)
+  })
+  const { attributes, events, status } = spans.named('all')
+  assert.deepEqual(
+    { ...attributes },
+    { early: [1, 2], model: '{"name": "large"}', a: '1', b: '[1, "x"]', d: true, code: 0 },
+  )
+  assert.equal(status.code, SpanStatusCode.OK)
+  assert.deepEqual(
+    events.map(({ name, attributes: own, time: at }) => [name, { ...own }, at[0] === 1_759_000_000]),
+    [
+      ['WARN', { 'retry in': '1 s', detail: '{"n": 1}' }, true],
+      ['INFO', { 'INFO LOG': 'started' }, false],
+      ['INFO', { step: 1 }, true],
+    ],
+  )
+  assert.deepEqual(logLines(node), [
+    'INFO set attribute: model={"name": "large"}',
+    'INFO set attributes: {"a": 1, "b": [1, "x"], "d": true}',
+    'INFO set attribute: code=0',
+    'INFO set status: OK',
+    'INFO WARN={"retry in": "1 s", "detail": {"n": 1}}',
+    'INFO started',
+    'INFO {"step": 1}',
+  ])
+  assert.equal(node.runningStatus, true)
+})
+
+test('errors end the NodeLog as failed, and mark the span: an event marks it by the attribute error, an exception by its status', () => {
+  const tries: [string, string, (span: Span, node: NodeLog) => void][] = [
+    ['ERROR', 'no route', (span, node) => void span.addErrorEvent('no route', node)],
+    ['ERROR', '{"why": "x"}', (span, node) => void span.addErrorEvents({ why: 'x' }, undefined, node)],
+    [
+      'exception',
+      'broken',
+      (span, node) => void span.recordException(new Error('broken'), { 'tool.name': 't' }, node),
+    ],
+  ]
+  for (const [event, line, tell] of tries) {
+    spans.ended.length = 0
+    const node = newNode()
+    new Span().start('x', (span) => tell(span, node))
+    const { attributes, events, status } = spans.named('x')
+    assert.equal(events[0]?.name, event)
+    if (event === 'ERROR') assert.deepEqual([attributes['error'], status.code], [true, SpanStatusCode.UNSET])
+    else assert.deepEqual([events[0]?.attributes?.['tool.name'], status.code], ['t', SpanStatusCode.ERROR])
+    assert.deepEqual([logLines(node), node.runningStatus, node.isEnded], [[`ERROR ${line}`], false, true])
+  }
+})
+
+test('an INFO text of 10,240 bytes and more stands once, in the span: the NodeLog says where', () => {
+  for (const [bytes, isLinked] of [
+    [10_239, false],
+    [10_240, true],
+  ] as const) {
+    spans.ended.length = 0
+    const text = `${'你'.repeat(3_000)}${'x'.repeat(bytes - 9_000)}`
+    const node = newNode()
+    new Span().start('x', (span) => span.addInfoEvent(text, node))
+    assert.equal(spans.named('x').events[0]?.attributes?.['INFO LOG'], text)
+    const { traceId, spanId } = spans.named('x').spanContext()
+    const [line] = logLines(node)
+    if (isLinked)
+      assert.match(
+        line!,
+        new RegExp(
+          `^INFO trace_link: span/${traceId}/${spanId} \\(INFO event, 10240 bytes, sha256 [0-9a-f]{64}\\)$`,
+        ),
+      )
+    else assert.equal(line, `INFO ${text}`)
+  }
+  const node = newNode()
+  new Span().addInfoEvent('x'.repeat(20_000), node)
+  assert.equal(logLines(node)[0]?.length, 20_005, 'no span holds it: it stands whole')
+})

@@ -3,7 +3,8 @@ import type { NodeTraceLog } from '../model/node-trace-log.ts'
 import type { Span, SpanBatch } from '../model/span.ts'
 import { uuidV7 } from '../model/uuid-v7.ts'
 import { cutNodeTraceLog, cutSpan } from './cut-values.ts'
-import type { EncodedRecord, RecordQueue } from './record-queue.ts'
+import type { EncodedRecord } from './encoded-record.ts'
+import type { RecordQueue } from './record-queue.ts'
 import { estimateSpanBytes } from './value-size.ts'
 
 export interface RecordEncoderOptions {

@@ -6,6 +6,8 @@ import type { Compression } from '../kafka/codecs.ts'
 import { SiderealError } from '../model/errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { BaggageHostRules } from './baggage-hosts.ts'
+import { brokersForSecurity, deliveryFromEnv } from './delivery-env.ts'
+import type { SpoolSettings } from './spool-overflow.ts'
 
 /** What SIDs of a service are made of (source description: `SERVICE_SUB`, `SERVICE_LOCATION`, own address, `SERVICE_PORT`). */
 export interface SidConfig {
@@ -44,6 +46,8 @@ export interface TracingConfig {
   /** What may wait for Kafka. Default 32 MiB, and 65,536 spans and logs. */
   readonly maxQueueBytes?: number
   readonly maxQueueItems?: number
+  /** Where records go while Kafka cannot be reached, and survive the end of the process. Default: nowhere, they wait in memory. */
+  readonly spool?: SpoolSettings
   /** Who may learn the identity of a request beside private hosts. */
   readonly baggageHosts?: BaggageHostRules
   /** Default: parent-based, always on. */
@@ -62,11 +66,11 @@ type Env = Readonly<Record<string, string | undefined>>
  * Configuration from environment variables: the source's (`SERVICE_NAME`, `SERVICE_SUB`, `SERVICE_LOCATION`, `SERVICE_PORT`, `KAFKA_SERVERS`),
  * OpenTelemetry's (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`), and Sidereal's own (`SIDEREAL_*`), the last one first.
  */
-export function tracingConfigFromEnv(env: Env): TracingConfig {
+export function tracingConfigFromEnv(env: Env, logger: Logger = defaultLogger()): TracingConfig {
   const text = (...names: string[]): string | undefined =>
     names.map((name) => env[name]?.trim()).find((value) => value)
   const attributes = parsePairs(text('OTEL_RESOURCE_ATTRIBUTES'))
-  const brokers = text('SIDEREAL_KAFKA_BROKERS', 'KAFKA_SERVERS')
+  const brokers = text('SIDEREAL_KAFKA_BROKERS', 'KAFKA_SERVERS') ?? brokersForSecurity(env, logger)
   const url = text('SIDEREAL_REGISTRY_URL')
   const topic = text('SIDEREAL_TOPIC')
   const sid = {
@@ -81,6 +85,7 @@ export function tracingConfigFromEnv(env: Env): TracingConfig {
     sid: Object.fromEntries(Object.entries(sid).filter(([, value]) => value !== undefined)),
     ...(brokers === undefined ? {} : { kafka: kafkaFromEnv(brokers, env, text) }),
     ...(topic === undefined ? {} : { topic }),
+    ...deliveryFromEnv(env, logger),
     ...(url === undefined
       ? {}
       : {

@@ -90,7 +90,6 @@ test('broker and registry away, the service killed with -9 while it spools: ever
     return service
   }
   const killed = start('killed')
-  // Nothing is with Kafka, so that all is on disk only, or waits for that.
   const atEnd = await killed.until(({ made, spans }) => made === SPANS && spans.spooled === SPANS)
   assert.equal(atEnd.spans.waiting, 0)
   await killed.kill()

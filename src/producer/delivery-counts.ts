@@ -21,9 +21,9 @@ export interface ItemStats {
   readonly accepted: number
   /** The part of `accepted` that came from the spool of a process that is gone. */
   readonly recovered: number
-  /** Held in memory. */
+  /** Held in memory only. */
   readonly waiting: number
-  /** Held on disk only. */
+  /** Held on disk. */
   readonly spooled: number
   /** Acknowledged by Kafka. */
   readonly sent: number
@@ -51,7 +51,7 @@ export class DeliveryCounts {
   #lastLogMs = Number.NEGATIVE_INFINITY
   #isUnreported = false
 
-  /** `spooled` gives what is on disk only. */
+  /** `spooled` gives what is on disk. */
   constructor(logger: Logger, topic: string, spooled: (kind: RecordKind) => number) {
     this.#logger = logger
     this.#topic = topic

@@ -1,5 +1,7 @@
 /** The package entry `sidereal/producer`: what a service imports. */
 export type { BaggageHostRules } from './baggage-hosts.ts'
+export { FileSpanExporter, type FileSpanExporterOptions, type SpanLevel } from './file-span-exporter.ts'
+export type { FurtherExporter, OtlpExporterConfig } from './further-exporters.ts'
 export type { Identity } from './identity.ts'
 export { KafkaSpanExporter } from './kafka-span-exporter.ts'
 export { NodeLog, type NodeLogInit } from './node-log.ts'

@@ -189,7 +189,8 @@ export class RecordQueue {
   }
 
   #giveUp(record: HeldRecord): void {
-    if (this.#overflow?.leave(record) !== true) this.#remove(record, 'shutdown')
+    // What is on disk as well stays there for the next process.
+    if (record.segment === undefined || record.segment.isDropped) this.#remove(record, 'shutdown')
   }
 
   #resolveIdle(): void {

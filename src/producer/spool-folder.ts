@@ -15,6 +15,8 @@ export interface Segment {
   pinned: number
   /** Spans and logs that are here only. */
   readonly items: ItemsByKind
+  /** Spans and logs that are neither sent nor dropped. */
+  readonly held: ItemsByKind
   /** Records that are neither sent nor dropped. */
   unsettled: number
   isRead: boolean
@@ -64,7 +66,10 @@ export class SpoolFolder {
       if (damages > 0) onDamage(name, damages)
       const segment = this.#segment(name)
       segment.bytes = bytes.length
-      for (const { kind, items } of records) segment.items[kind] += items
+      for (const { kind, items } of records) {
+        segment.items[kind] += items
+        segment.held[kind] += items
+      }
       segment.records = records.length
       segment.unsettled = records.length
       yield segment
@@ -100,7 +105,10 @@ export class SpoolFolder {
     segment.pinned += pinned
     segment.records += records.length
     segment.unsettled += records.length
-    for (const { kind, items } of records.slice(pinned)) segment.items[kind] += items
+    records.forEach(({ kind, items }, i) => {
+      segment.held[kind] += items
+      if (i >= pinned) segment.items[kind] += items
+    })
     return segment
   }
 
@@ -156,6 +164,7 @@ export class SpoolFolder {
       records: 0,
       pinned: 0,
       items: { spans: 0, log: 0 },
+      held: { spans: 0, log: 0 },
       unsettled: 0,
       isRead: false,
       isDropped: false,

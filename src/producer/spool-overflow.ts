@@ -134,16 +134,8 @@ export class SpoolOverflow {
   }
 
   /** A record is sent or dropped. */
-  settle({ segment }: HeldRecord): void {
-    if (segment !== undefined) this.#spool.settle(segment)
-  }
-
-  /** True when a record that is given up in memory stays on disk. */
-  leave(record: HeldRecord): boolean {
-    const { segment } = record
-    if (segment === undefined || segment.isDropped) return false
-    this.#spool.leave({ ...record, segment })
-    return true
+  settle(record: HeldRecord): void {
+    if (record.segment !== undefined) this.#spool.settle(record.segment, record)
   }
 
   async close(): Promise<void> {
@@ -235,7 +227,7 @@ export class SpoolOverflow {
     if (!record.isDone) this.#options.discharge(record)
     record.segment = segment
     // Kafka answered in the meantime.
-    if (isPinned && record.isDone) this.#spool.settle(segment)
+    if (isPinned && record.isDone) this.#spool.settle(segment, record)
   }
 
   #read(): void {

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Logger } from '../telemetry/logger.ts'
 import { type ItemsByKind, RECORD_KINDS, type RecordKind } from './delivery-counts.ts'
+import type { EncodedRecord } from './encoded-record.ts'
 import { type Segment, SpoolFolder } from './spool-folder.ts'
 import type { NumberedRecord } from './spool-format.ts'
 
@@ -37,7 +38,7 @@ const FIRST_RECOVERED = -(2 ** 52)
  */
 export class Spool {
   readonly #options: Required<SpoolOptions>
-  readonly #own: ItemsByKind = { spans: 0, log: 0 }
+  readonly #held: ItemsByKind = { spans: 0, log: 0 }
   /** In the order in which they are read. */
   #segments: Segment[] = []
   #adopted: SpoolFolder[] = []
@@ -57,9 +58,9 @@ export class Spool {
     return this.#bytes
   }
 
-  /** Spans or logs that are on disk only. */
+  /** Spans or logs that are on disk, whether or not in memory, too. */
   items(kind: RecordKind): number {
-    return this.#own[kind]
+    return this.#held[kind]
   }
 
   /** True while something is on disk only. */
@@ -108,7 +109,7 @@ export class Spool {
       const segment = await folder.append(records, pinned)
       if (before === 0) this.#segments.push(segment)
       this.#bytes += segment.bytes - before
-      for (const { kind, items } of records.slice(pinned)) this.#own[kind] += items
+      for (const { kind, items } of records) this.#held[kind] += items
       return segment
     } finally {
       const appended = this.#appending
@@ -134,9 +135,10 @@ export class Spool {
     const lost = { ...segment.items }
     for (const { kind, items } of records) lost[kind] -= items
     segment.unsettled -= segment.records - segment.pinned - records.length
-    this.#forget(segment)
-    for (const kind of RECORD_KINDS)
-      if (lost[kind] > 0) this.#options.onLost(kind, lost[kind], 'spool_damaged')
+    for (const kind of RECORD_KINDS) {
+      segment.items[kind] = 0
+      if (lost[kind] > 0) this.#lose(segment, kind, lost[kind], 'spool_damaged')
+    }
     if (segment.unsettled === 0) this.#retire(segment)
     return records.map((record) => ({
       ...record,
@@ -146,19 +148,13 @@ export class Spool {
   }
 
   /** A record is sent or dropped. The last one of a segment takes the file with it. */
-  settle(segment: Segment): void {
+  settle(segment: Segment, { kind, items }: EncodedRecord): void {
+    if (segment.isDropped) return
     segment.unsettled -= 1
-    // The folder may have another owner by now: let him send it again.
-    if (this.#isClosed) return
-    // While it is being appended to, its end is not known.
-    if (segment.unsettled === 0 && segment !== this.#appending && !segment.isDropped) this.#retire(segment)
-  }
-
-  /** A record that is in memory is given up there, and stays on disk for the next process. */
-  leave(record: SpooledRecord): void {
-    if (record.segment.isDropped) return
-    record.segment.items[record.kind] += record.items
-    this.#own[record.kind] += record.items
+    segment.held[kind] -= items
+    this.#held[kind] -= items
+    // While it is being appended to, its end is not known. Once closed, the folder may have another owner: let him send it again.
+    if (segment.unsettled === 0 && segment !== this.#appending && !this.#isClosed) this.#retire(segment)
   }
 
   /** Gives the folders back; what is in them stays for the next process. */
@@ -212,7 +208,7 @@ export class Spool {
     for (const segment of found) {
       this.#bytes += segment.bytes
       for (const kind of RECORD_KINDS) {
-        this.#own[kind] += segment.items[kind]
+        this.#held[kind] += segment.items[kind]
         onRecovered(kind, segment.items[kind])
       }
     }
@@ -224,19 +220,20 @@ export class Spool {
     while (this.#bytes + bytes > this.#options.maxBytes && this.#segments.length > 0) {
       const oldest = this.#segments[0]!
       oldest.isDropped = true
-      const lost = { ...oldest.items }
-      this.#forget(oldest)
-      for (const kind of RECORD_KINDS)
-        if (lost[kind] > 0) this.#options.onLost(kind, lost[kind], 'spool_full')
+      for (const kind of RECORD_KINDS) {
+        // What is in memory, too, is dropped from there, unless Kafka has it by then.
+        this.#held[kind] -= oldest.held[kind] - oldest.items[kind]
+        oldest.held[kind] = oldest.items[kind]
+        if (oldest.items[kind] > 0) this.#lose(oldest, kind, oldest.items[kind], 'spool_full')
+      }
       await this.#remove(oldest)
     }
   }
 
-  #forget(segment: Segment): void {
-    for (const kind of RECORD_KINDS) {
-      this.#own[kind] -= segment.items[kind]
-      segment.items[kind] = 0
-    }
+  #lose(segment: Segment, kind: RecordKind, items: number, reason: 'spool_full' | 'spool_damaged'): void {
+    segment.held[kind] -= items
+    this.#held[kind] -= items
+    this.#options.onLost(kind, items, reason)
   }
 
   #retire(segment: Segment): void {

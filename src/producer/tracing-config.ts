@@ -7,6 +7,7 @@ import { SiderealError } from '../model/errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { BaggageHostRules } from './baggage-hosts.ts'
 import { brokersForSecurity, deliveryFromEnv } from './delivery-env.ts'
+import type { FurtherExporter } from './further-exporters.ts'
 import type { SpoolSettings } from './spool-overflow.ts'
 
 /** What SIDs of a service are made of (source description: `SERVICE_SUB`, `SERVICE_LOCATION`, own address, `SERVICE_PORT`). */
@@ -56,6 +57,8 @@ export interface TracingConfig {
   readonly spanLimits?: SpanLimits
   /** Processors that get the same spans: exporters to other places. */
   readonly spanProcessors?: readonly SpanProcessor[]
+  /** Where spans go beside Kafka: OTLP receivers, a file, the console. */
+  readonly exporters?: readonly FurtherExporter[]
   /** Default: OpenTelemetry's `diag`, and warnings and errors to standard error. */
   readonly logger?: Logger
 }

@@ -13,6 +13,7 @@ import type { NodeTraceLog as NodeTraceLogRecord } from '../model/node-trace-log
 import { SidGenerator } from '../model/sid.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { ItemStats, RecordKind } from './delivery-counts.ts'
+import { furtherProcessors } from './further-exporters.ts'
 import { KafkaSpanExporter } from './kafka-span-exporter.ts'
 import type { NodeTraceLog } from './node-trace-log.ts'
 import { NodeTraceLogPublisher } from './node-trace-log-publisher.ts'
@@ -115,6 +116,7 @@ export class TracingService {
       spanLimits: { eventCountLimit: 1_000, ...config.spanLimits },
       spanProcessors: [
         new SidSpanProcessor({ newSid, endedSpans: this.#exporter }),
+        ...furtherProcessors(config.exporters ?? []),
         ...(config.spanProcessors ?? []),
       ],
       ...(config.sampler === undefined ? {} : { sampler: config.sampler }),

@@ -96,14 +96,9 @@ export class KafkaSpanExporter implements SpanExporter, EndedSpans {
     const identity =
       boxOfSpan(span)?.identity ?? identityOfAttributes(span.attributes, span.spanContext().traceId)
     const { sid, appId, uid, chatId } = identity
-    const key = JSON.stringify([
-      sid,
-      appId,
-      uid,
-      chatId,
-      this.#number(span.resource),
-      this.#number(span.instrumentationScope),
-    ])
+    // Lengths keep the parts apart, at a tenth of what JSON costs.
+    const lengths = `${sid.length},${appId.length},${uid.length}`
+    const key = `${this.#number(span.resource)},${this.#number(span.instrumentationScope)},${lengths}:${sid}${appId}${uid}${chatId}`
     let group = groups.get(key)
     if (group === undefined) {
       group = {

@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os'
-import { type DiagLogger, diag } from '@opentelemetry/api'
+import { type DiagLogger, diag, type MeterProvider } from '@opentelemetry/api'
 import type { SpanLimits, SpanProcessor, TracerProviderOptions } from '@opentelemetry/sdk-trace'
 import type { KafkaConnection } from '../kafka/client.ts'
 import type { Compression } from '../kafka/codecs.ts'
@@ -57,6 +57,8 @@ export interface TracingConfig {
   readonly spanLimits?: SpanLimits
   /** Processors that get the same spans: exporters to other places. */
   readonly spanProcessors?: readonly SpanProcessor[]
+  /** Where the counts of delivery are read as metrics. Default: the global one, which is to be set before `initTracing` is called. */
+  readonly meterProvider?: MeterProvider
   /** Where spans go beside Kafka: OTLP receivers, a file, the console. */
   readonly exporters?: readonly FurtherExporter[]
   /** Default: OpenTelemetry's `diag`, and warnings and errors to standard error. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
-import { context as contextApi, propagation, type Tracer, trace } from '@opentelemetry/api'
+import { context as contextApi, metrics, propagation, type Tracer, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources'
 import { TracerProvider } from '@opentelemetry/sdk-trace'
@@ -13,6 +13,7 @@ import type { NodeTraceLog as NodeTraceLogRecord } from '../model/node-trace-log
 import { SidGenerator } from '../model/sid.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { ItemStats, RecordKind } from './delivery-counts.ts'
+import { observeDelivery } from './delivery-metrics.ts'
 import { furtherProcessors } from './further-exporters.ts'
 import { KafkaSpanExporter } from './kafka-span-exporter.ts'
 import type { NodeTraceLog } from './node-trace-log.ts'
@@ -60,6 +61,7 @@ export class TracingService {
   readonly #provider: TracerProvider
   readonly #unregister: (() => void)[] = []
   readonly #hasSpool: boolean
+  readonly #endMetrics: () => void
   readonly #logger: Logger
   #shutdown: Promise<boolean> | undefined
 
@@ -99,6 +101,8 @@ export class TracingService {
       ...(config.maxQueueBytes === undefined ? {} : { maxBytes: config.maxQueueBytes }),
       ...(config.maxQueueItems === undefined ? {} : { maxItems: config.maxQueueItems }),
     })
+    const meter = (config.meterProvider ?? metrics).getMeter('sidereal-producer')
+    this.#endMetrics = observeDelivery(meter, this.#queue)
     this.#encoder = new RecordEncoder({ writer: this.#writer, queue: this.#queue })
     const linger = config.lingerMs === undefined ? {} : { lingerMs: config.lingerMs }
     this.#exporter = new KafkaSpanExporter({ encoder: this.#encoder, queue: this.#queue, ...linger })
@@ -180,6 +184,7 @@ export class TracingService {
     this.#queue.close()
     await this.#producer.close({ timeoutMs: 0 })
     await this.#queue.closeSpool()
+    this.#endMetrics()
     return isFlushed || (this.#hasSpool && this.#droppedAtEnd === dropped)
   }
 

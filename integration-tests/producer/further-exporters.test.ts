@@ -7,11 +7,11 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { gunzipSync } from 'node:zlib'
 import { ROOT_CONTEXT, SpanStatusCode } from '@opentelemetry/api'
-import { OtlpTraceMessages, type ReceivedRequest } from '../codec/otlp-trace-messages.ts'
-import { OtlpReceiver } from '../local/otlp-receiver.ts'
-import { silentLogger } from '../telemetry/logger.ts'
-import type { FurtherExporter } from './further-exporters.ts'
-import { TracingService } from './tracing-service.ts'
+import { OtlpTraceMessages, type ReceivedRequest } from '../../src/codec/otlp-trace-messages.ts'
+import { OtlpReceiver } from '../../src/local/otlp-receiver.ts'
+import type { FurtherExporter } from '../../src/producer/further-exporters.ts'
+import { TracingService } from '../../src/producer/tracing-service.ts'
+import { silentLogger } from '../../src/telemetry/logger.ts'
 
 /** A service without Kafka; its other exporters must not care. */
 function open(exporters: readonly FurtherExporter[]): TracingService {

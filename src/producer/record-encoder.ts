@@ -20,6 +20,9 @@ export interface RecordEncoderOptions {
 /** What the spans of one record share. */
 export type BatchHeader = Omit<SpanBatch, 'batchId' | 'spans'>
 
+/** So few spans are rarely over the limit: to halve them then is cheaper than to estimate them always. */
+const UNESTIMATED_SPANS = 32
+
 /** The schema id is not known yet; the queue writes it. */
 const NO_SCHEMA_ID = 0
 
@@ -43,6 +46,10 @@ export class RecordEncoder {
   }
 
   addSpans(header: BatchHeader, spans: readonly Span[]): void {
+    if (spans.length <= UNESTIMATED_SPANS) {
+      this.#encode(header, spans)
+      return
+    }
     let first = 0
     let bytes = 0
     spans.forEach((span, i) => {

@@ -24,7 +24,7 @@ export interface OtlpExporterConfig {
   readonly timeoutMs?: number
 }
 
-/** Where spans go beside Kafka. Each has a queue of its own (2,048 spans, as OpenTelemetry has it) and none holds up another. */
+/** Where spans go beside Kafka. Each has a queue of its own (of OpenTelemetry's default size) and none holds up another. */
 export type FurtherExporter =
   | OtlpExporterConfig
   | { readonly kind: 'console' }

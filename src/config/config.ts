@@ -7,6 +7,9 @@ import { configSchema, groupRegistry, type KeyInfo, keyRegistry } from './schema
 
 export const ENV_PREFIX = 'SIDEREAL_'
 
+/** Settings of the client that services import, which reads them itself: an environment may serve both. */
+const PRODUCER_PREFIX = `${ENV_PREFIX}PRODUCER_`
+
 /** Names the YAML file; not a key of the schema itself. */
 export const CONFIG_FILE_KEY = `${ENV_PREFIX}CONFIG`
 
@@ -73,7 +76,7 @@ export function loadConfig(env: Readonly<Record<string, string | undefined>>, fi
       take(name, value, ` (in ${path})`)
   }
   for (const [name, value] of Object.entries(env)) {
-    if (!name.startsWith(ENV_PREFIX) || name === CONFIG_FILE_KEY) continue
+    if (!name.startsWith(ENV_PREFIX) || name === CONFIG_FILE_KEY || name.startsWith(PRODUCER_PREFIX)) continue
     if (value !== undefined && value.trim() !== '') take(name, value, '')
   }
 

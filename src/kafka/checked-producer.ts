@@ -55,6 +55,8 @@ export interface CheckedProducerStats {
 
 /** A topic that was created a moment ago is not known to every broker yet. */
 const MISSING_TOPIC_ATTEMPTS = 4
+/** How late the end of a call's time may be noticed. */
+const SWEEP_MS = 50
 
 /**
  * Sends records, and believes only what the reply lists.
@@ -71,6 +73,8 @@ export class CheckedProducer {
   readonly #calls = new Set<SendCall>()
   readonly #timers = new Set<NodeJS.Timeout>()
   #connection: ProducerConnection | undefined
+  /** Ends calls whose time is up; runs while there are calls. */
+  #sweep: NodeJS.Timeout | undefined
   #isClosed = false
   #sentRecords = 0
   #incompleteReplies = 0
@@ -140,8 +144,17 @@ export class CheckedProducer {
       this.#error(lanes, lanes.lastError ?? new Error('the time for sending is up')),
     )
     this.#calls.add(call)
-    const forget = () => this.#calls.delete(call)
+    const forget = () => {
+      this.#calls.delete(call)
+      if (this.#calls.size > 0) return
+      clearInterval(this.#sweep)
+      this.#sweep = undefined
+    }
     call.promise.then(forget, forget)
+    this.#sweep ??= setInterval(() => {
+      const nowMs = performance.now()
+      for (const one of this.#calls) one.expire(nowMs)
+    }, SWEEP_MS)
     topic.add(call)
     if (performance.now() - topic.fetchedAtMs > this.#options.metadataMaxAgeMs) void this.#refresh(topic)
     // Not at once: calls of the same turn share a request.

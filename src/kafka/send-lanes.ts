@@ -10,17 +10,20 @@ export class SendCall {
   #left: number
   #resolve: (results: SentRecord[]) => void = () => undefined
   #reject: (error: SiderealError) => void = () => undefined
-  #timer: NodeJS.Timeout
+  /** Monotonic milliseconds at which its time is up. A timer for each call would cost more than the rest of it. */
+  readonly deadlineMs: number
+  readonly #onTimeout: () => SiderealError
 
   constructor(records: readonly OutgoingRecord[], timeoutMs: number, onTimeout: () => SiderealError) {
     this.records = records
+    this.deadlineMs = performance.now() + timeoutMs
+    this.#onTimeout = onTimeout
     this.#left = records.length
     this.#results = new Array(records.length)
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
     })
-    this.#timer = setTimeout(() => this.fail(onTimeout()), timeoutMs)
   }
 
   acknowledge(index: number, sent: SentRecord): void {
@@ -28,14 +31,16 @@ export class SendCall {
     this.#results[index] = sent
     if (--this.#left > 0) return
     this.isSettled = true
-    clearTimeout(this.#timer)
     this.#resolve(this.#results)
+  }
+
+  expire(nowMs: number): void {
+    if (nowMs >= this.deadlineMs) this.fail(this.#onTimeout())
   }
 
   fail(error: SiderealError): void {
     if (this.isSettled) return
     this.isSettled = true
-    clearTimeout(this.#timer)
     this.#reject(error)
   }
 }

@@ -127,5 +127,7 @@ function withoutEffect(env: Env): string[] {
   const isOff = textOf(env, 'OTLP_ENABLE') !== undefined && !isTrue(env, 'OTLP_ENABLE')
   if (set === undefined || (isOff && set === 'OTLP_ENDPOINT')) return []
   const also = isOff ? ', and contradicts OTLP_ENABLE' : ''
-  return [`${set} is not read${also}: spans go to Kafka; add an OTLP exporter as a span processor in code`]
+  return [
+    `${set} is not read${also}: spans go to Kafka; add an OTLP receiver by the option exporters of initTracing`,
+  ]
 }

@@ -9,6 +9,8 @@ export {
   type SidParts,
 } from '../model/sid.ts'
 export type { BaggageHostRules } from './baggage-hosts.ts'
+export { FileSpanExporter, type FileSpanExporterOptions } from './file-span-exporter.ts'
+export type { FurtherExporter, OtlpExporterConfig } from './further-exporters.ts'
 export type { Identity } from './identity.ts'
 export type { IdentityPeerRules } from './inbound-identity.ts'
 export { KafkaSpanExporter } from './kafka-span-exporter.ts'

@@ -11,11 +11,11 @@ import { BODY_START } from '../codec/wire.ts'
 import type { NodeTraceLog as NodeTraceLogRecord } from '../model/node-trace-log.ts'
 import { PayloadReference } from '../model/payload-reference.ts'
 import type { SpanBatch } from '../model/span.ts'
+import type { EncodedRecord } from './encoded-record.ts'
 import { boxOfSpan } from './identity.ts'
 import { KafkaSpanExporter } from './kafka-span-exporter.ts'
 import { NodeTraceLog } from './node-trace-log.ts'
 import { RecordEncoder, type RecordEncoderOptions } from './record-encoder.ts'
-import type { EncodedRecord } from './record-queue.ts'
 import { SidSpanProcessor } from './sid-span-processor.ts'
 
 const schemas = {

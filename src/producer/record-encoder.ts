@@ -3,7 +3,8 @@ import type { NodeTraceLog } from '../model/node-trace-log.ts'
 import type { Span, SpanBatch } from '../model/span.ts'
 import { uuidV7 } from '../model/uuid-v7.ts'
 import { cutNodeTraceLog, cutSpan } from './cut-values.ts'
-import type { EncodedRecord, RecordQueue } from './record-queue.ts'
+import type { EncodedRecord } from './encoded-record.ts'
+import type { RecordQueue } from './record-queue.ts'
 import { estimateSpanBytes } from './value-size.ts'
 
 export interface RecordEncoderOptions {
@@ -18,6 +19,9 @@ export interface RecordEncoderOptions {
 
 /** What the spans of one record share. */
 export type BatchHeader = Omit<SpanBatch, 'batchId' | 'spans'>
+
+/** So few spans are rarely over the limit: to halve them then is cheaper than to estimate them always. */
+const UNESTIMATED_SPANS = 32
 
 /** The schema id is not known yet; the queue writes it. */
 const NO_SCHEMA_ID = 0
@@ -42,6 +46,10 @@ export class RecordEncoder {
   }
 
   addSpans(header: BatchHeader, spans: readonly Span[]): void {
+    if (spans.length <= UNESTIMATED_SPANS) {
+      this.#encode(header, spans)
+      return
+    }
     let first = 0
     let bytes = 0
     spans.forEach((span, i) => {

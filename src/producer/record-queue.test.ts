@@ -3,13 +3,9 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { SiderealError } from '../model/errors.ts'
 import { silentLogger } from '../telemetry/logger.ts'
-import {
-  DROP_REASONS,
-  type EncodedRecord,
-  type ItemStats,
-  RecordQueue,
-  type RecordQueueOptions,
-} from './record-queue.ts'
+import { DROP_REASONS, type ItemStats } from './delivery-counts.ts'
+import type { EncodedRecord } from './encoded-record.ts'
+import { RecordQueue, type RecordQueueOptions } from './record-queue.ts'
 
 const away = () => new SiderealError('SIDEREAL_KAFKA_UNAVAILABLE', 'away', { retryable: true })
 const record = (sid: string, items = 1, bytes = 100): EncodedRecord => ({
@@ -18,8 +14,8 @@ const record = (sid: string, items = 1, bytes = 100): EncodedRecord => ({
   framed: Buffer.alloc(bytes),
   items,
 })
-const total = ({ waiting, sent, dropped }: ItemStats) =>
-  waiting + sent + DROP_REASONS.reduce((sum, reason) => sum + dropped[reason], 0)
+const total = ({ waiting, spooled, sent, dropped }: ItemStats) =>
+  waiting + spooled + sent + DROP_REASONS.reduce((sum, reason) => sum + dropped[reason], 0)
 
 function open(options: Partial<RecordQueueOptions>): RecordQueue {
   const send: RecordQueueOptions['send'] = async () => [{ partition: 0, offset: 0 }]

@@ -4,31 +4,10 @@ import { writeFrameHeader } from '../codec/wire.ts'
 import type { OutgoingRecord, SentRecord } from '../kafka/checked-producer.ts'
 import { isSiderealError } from '../model/errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import { DeliveryCounts, type DropReason, type ItemStats, type RecordKind } from './delivery-counts.ts'
+import { type EncodedRecord, sizeOf } from './encoded-record.ts'
+import { type HeldRecord, isInMemoryOnly, SpoolOverflow, type SpoolSettings } from './spool-overflow.ts'
 import { WaitingRecords } from './waiting-records.ts'
-
-export type RecordKind = 'spans' | 'log'
-
-/** A record that is ready but for its schema id. */
-export interface EncodedRecord {
-  readonly kind: RecordKind
-  readonly sid: string
-  /** Framed; the schema id is filled in when it is sent, since the registry may be away when the record is made. */
-  readonly framed: Buffer
-  /** Spans in it; 1 for a log. */
-  readonly items: number
-}
-
-/** Why spans or logs were given up. */
-export const DROP_REASONS = ['queue_full', 'too_large', 'invalid', 'refused', 'shutdown'] as const
-export type DropReason = (typeof DROP_REASONS)[number]
-
-/** Spans or logs since the start: `accepted` = `waiting` + `sent` + all of `dropped`. */
-export interface ItemStats {
-  readonly accepted: number
-  readonly waiting: number
-  readonly sent: number
-  readonly dropped: Readonly<Record<DropReason, number>>
-}
 
 export interface RecordQueueOptions {
   readonly topic: string
@@ -36,52 +15,43 @@ export interface RecordQueueOptions {
   /** The id of a kind's newest schema. Rejections are tried again. */
   readonly schemaId: (kind: RecordKind) => Promise<number>
   readonly logger: Logger
-  /** What may wait: default 32 MiB, and 65,536 spans and logs. Over it the oldest go, counted. */
+  /** What may wait in memory: default 32 MiB, and 65,536 spans and logs. Over it the oldest go, counted. */
   readonly maxBytes?: number
   readonly maxItems?: number
   /** What may be with Kafka at a time. Default 4 MiB. */
   readonly maxInFlightBytes?: number
   /** First pause after a failure; doubles up to 20 times of it. Default 500. */
   readonly retryPauseMs?: number
+  /** Where records go while Kafka cannot be reached. Default: they stay in memory. */
+  readonly spool?: SpoolSettings | undefined
 }
 
-interface Waiting extends EncodedRecord {
-  readonly number: number
-  attempts: number
-}
-
-interface Counts {
-  accepted: number
-  sent: number
-  readonly dropped: Record<DropReason, number>
-}
-
-const RECORD_OVERHEAD_BYTES = 200
-const LOG_INTERVAL_MS = 60_000
 /** A refusal may pass (rights that are being given); a record that stays refused must not stand in the way of all others for ever. */
 const MAX_REFUSALS = 5
 
 /**
  * Holds encoded records until Kafka has them. Bounded: when it is full the oldest records that are not on their way are dropped, counted,
- * and reported once a minute. Nothing in here throws at, or waits for, the service.
+ * and reported once a minute. With a spool they go to disk while Kafka cannot be reached, and from there in order. Nothing in here throws
+ * at, or waits for, the service.
  */
 export class RecordQueue {
-  readonly #options: Required<RecordQueueOptions>
-  readonly #counts: Record<RecordKind, Counts> = { spans: newCounts(), log: newCounts() }
+  readonly #options: Required<Omit<RecordQueueOptions, 'spool'>>
+  readonly #counts: DeliveryCounts
+  readonly #overflow: SpoolOverflow | undefined
   readonly #schemaIds = new Map<RecordKind, number>()
   /** Nothing that is done for the service's traces may make traces itself. */
   readonly #context = suppressTracing(ROOT_CONTEXT)
-  readonly #waiting = new WaitingRecords<Waiting>()
+  readonly #waiting = new WaitingRecords<HeldRecord>()
+  readonly #inFlight = new Set<HeldRecord>()
+  /** Of records that are in memory only. */
   #bytes = 0
   #items = 0
-  #inFlight = 0
   #inFlightBytes = 0
   #number = 0
   #failures = 0
   #pause: NodeJS.Timeout | undefined
   #isFetchingIds = false
   #isClosed = false
-  #lastLogMs = Number.NEGATIVE_INFINITY
   #idle: (() => void)[] = []
 
   constructor(options: RecordQueueOptions) {
@@ -92,17 +62,39 @@ export class RecordQueue {
       retryPauseMs: 500,
       ...options,
     }
+    this.#counts = new DeliveryCounts(
+      options.logger,
+      options.topic,
+      (kind) => this.#overflow?.items(kind) ?? 0,
+    )
+    if (options.spool === undefined) return
+    this.#overflow = new SpoolOverflow({
+      ...options.spool,
+      logger: options.logger,
+      counts: this.#counts,
+      waiting: this.#waiting,
+      inFlight: this.#inFlight,
+      discharge: (record) => this.#discharge(record),
+      onChange: () => {
+        this.#dropGone()
+        this.#resolveIdle()
+        this.#pump()
+      },
+    })
   }
 
   stats(kind: RecordKind): ItemStats {
-    const { accepted, sent, dropped } = this.#counts[kind]
-    const gone = sent + DROP_REASONS.reduce((sum, reason) => sum + dropped[reason], 0)
-    return { accepted, sent, waiting: accepted - gone, dropped: { ...dropped } }
+    return this.#counts.stats(kind)
+  }
+
+  /** Bytes on disk. */
+  get spoolBytes(): number {
+    return this.#overflow?.bytes ?? 0
   }
 
   /** Counts spans or logs that were given to the service's exporter, before they are encoded. */
   accept(kind: RecordKind, items: number): void {
-    this.#counts[kind].accepted += items
+    this.#counts.accept(kind, items)
   }
 
   add(record: EncodedRecord): void {
@@ -112,21 +104,31 @@ export class RecordQueue {
     }
     this.#bytes += sizeOf(record)
     this.#items += record.items
-    this.#waiting.add({ ...record, number: this.#number++, attempts: 0 })
+    const { kind, sid, framed, items } = record
+    const heldSinceMs = performance.now()
+    const number = this.#number++
+    this.#waiting.add({
+      kind,
+      sid,
+      framed,
+      items,
+      number,
+      heldSinceMs,
+      attempts: 0,
+      isDone: false,
+      segment: undefined,
+    })
     this.#dropOldest()
+    this.#overflow?.write()
     this.#pump()
   }
 
   /** Gives up spans or logs that were accepted. */
   drop(kind: RecordKind, items: number, reason: DropReason, cause?: unknown): void {
-    this.#counts[kind].dropped[reason] += items
-    this.#report('spans or logs were dropped', {
-      reason,
-      ...(cause === undefined ? {} : { cause: String(cause) }),
-    })
+    this.#counts.drop(kind, items, reason, cause)
   }
 
-  /** Resolves with true when nothing waits any more, with false when the time is up. */
+  /** Resolves with true when nothing waits any more, in memory or on disk, with false when the time is up. */
   async drained(timeoutMs: number): Promise<boolean> {
     if (this.#isEmpty) return true
     let timer: NodeJS.Timeout | undefined
@@ -141,24 +143,54 @@ export class RecordQueue {
     }
   }
 
-  /** Takes nothing more, and gives up what still waits; what is with Kafka may still arrive and be counted as sent. */
+  /** Puts all that waits into the spool, if there is one, in at most the time given. */
+  async park(timeoutMs: number): Promise<void> {
+    await this.#overflow?.park(timeoutMs)
+  }
+
+  /** Takes nothing more, and gives up what is in memory only; what is with Kafka may still arrive and be counted as sent. */
   close(): void {
     this.#isClosed = true
     clearTimeout(this.#pause)
-    for (let record = this.#waiting.shift(); record !== undefined; record = this.#waiting.shift())
-      this.#remove(record, 'shutdown')
+    this.#giveUpAll()
+    this.#counts.reportRest()
     this.#resolveIdle()
   }
 
-  get #isEmpty(): boolean {
-    return this.#waiting.length === 0 && this.#inFlight === 0
+  /** Gives the spool back; to be called when nothing is with Kafka any more. */
+  async closeSpool(): Promise<void> {
+    await this.#overflow?.close()
+    // What could not be written at the last moment.
+    this.#giveUpAll()
   }
 
-  #remove(record: Waiting, reason?: DropReason, cause?: unknown): void {
+  get #isEmpty(): boolean {
+    return this.#waiting.length === 0 && this.#inFlight.size === 0 && this.#overflow?.isBusy !== true
+  }
+
+  #remove(record: HeldRecord, reason?: DropReason, cause?: unknown): void {
+    record.isDone = true
+    this.#discharge(record)
+    if (reason === undefined) this.#counts.send(record.kind, record.items)
+    else this.drop(record.kind, record.items, reason, cause)
+    this.#overflow?.settle(record)
+  }
+
+  /** A record that is not in memory only does not count against the limits: it is part of one segment, or on its way. */
+  #discharge(record: HeldRecord): void {
+    if (!isInMemoryOnly(record)) return
     this.#bytes -= sizeOf(record)
     this.#items -= record.items
-    if (reason === undefined) this.#counts[record.kind].sent += record.items
-    else this.drop(record.kind, record.items, reason, cause)
+  }
+
+  #giveUpAll(): void {
+    for (let record = this.#waiting.shift(); record !== undefined; record = this.#waiting.shift())
+      this.#giveUp(record)
+  }
+
+  #giveUp(record: HeldRecord): void {
+    // What is on disk as well stays there for the next process.
+    if (record.segment === undefined || record.segment.isDropped) this.#remove(record, 'shutdown')
   }
 
   #resolveIdle(): void {
@@ -170,25 +202,39 @@ export class RecordQueue {
 
   #dropOldest(): void {
     const { maxBytes, maxItems } = this.#options
-    while (this.#bytes > maxBytes || this.#items > maxItems) {
-      const oldest = this.#waiting.shift()
-      if (oldest === undefined) return
+    const isOver = () => this.#bytes > maxBytes || this.#items > maxItems
+    if (!isOver()) return
+    this.#waiting.takeReturned((record) => {
+      if (!isOver() || !isInMemoryOnly(record)) return false
+      this.#remove(record, 'queue_full')
+      return true
+    })
+    while (isOver()) {
+      const oldest = this.#waiting.shiftFresh()
+      if (oldest === undefined) break
       this.#remove(oldest, 'queue_full')
-      this.#resolveIdle()
     }
+    this.#resolveIdle()
+  }
+
+  /** Records whose segment was given up for want of space go with it, unless they are on their way. */
+  #dropGone(): void {
+    for (const record of this.#waiting.takeReturned(({ segment }) => segment?.isDropped === true))
+      this.#remove(record, 'spool_full')
   }
 
   #pump(): void {
     if (this.#pause !== undefined || this.#isClosed) return
-    for (let record = this.#waiting.first; record !== undefined; record = this.#waiting.first) {
+    for (let record = this.#next(); record !== undefined; record = this.#next()) {
       const id = this.#schemaIds.get(record.kind)
       if (id === undefined) {
-        this.#fetchIds()
+        this.#fetchIds(record.kind)
         break
       }
-      if (this.#inFlight > 0 && this.#inFlightBytes + sizeOf(record) > this.#options.maxInFlightBytes) break
+      if (this.#inFlight.size > 0 && this.#inFlightBytes + sizeOf(record) > this.#options.maxInFlightBytes)
+        break
       this.#waiting.shift()
-      this.#inFlight++
+      this.#inFlight.add(record)
       this.#inFlightBytes += sizeOf(record)
       writeFrameHeader(record.framed, id)
       const next = record
@@ -196,13 +242,23 @@ export class RecordQueue {
     }
   }
 
-  async #send(record: Waiting): Promise<void> {
+  /** What was put back or read is older than what is on disk only, and that is older than what never left memory. */
+  #next(): HeldRecord | undefined {
+    const returned = this.#waiting.firstReturned
+    if (returned !== undefined || this.#overflow === undefined) return returned ?? this.#waiting.firstFresh
+    // What Kafka cannot take yet is better left on disk.
+    const hasRoom = this.#inFlightBytes < this.#options.maxInFlightBytes / 2
+    return this.#overflow.isBehind(hasRoom) ? undefined : this.#waiting.firstFresh
+  }
+
+  async #send(record: HeldRecord): Promise<void> {
     const { send, topic } = this.#options
     try {
       await send(topic, [{ key: Buffer.from(record.sid), value: record.framed }])
       this.#leave(record)
       this.#failures = 0
       this.#remove(record)
+      this.#overflow?.recovered()
     } catch (error) {
       this.#leave(record)
       this.#failed(record, error)
@@ -211,26 +267,31 @@ export class RecordQueue {
     this.#pump()
   }
 
-  #leave(record: Waiting): void {
-    this.#inFlight--
+  #leave(record: HeldRecord): void {
+    this.#inFlight.delete(record)
     this.#inFlightBytes -= sizeOf(record)
   }
 
-  #failed(record: Waiting, error: unknown): void {
+  #failed(record: HeldRecord, error: unknown): void {
     const isRefused =
       isSiderealError(error, 'SIDEREAL_KAFKA_SEND_FAILED') && ++record.attempts >= MAX_REFUSALS
     let reason: DropReason | undefined
     if (isSiderealError(error, 'SIDEREAL_RECORD_TOO_LARGE')) reason = 'too_large'
     else if (isRefused) reason = 'refused'
-    else if (this.#isClosed) reason = 'shutdown'
+    else if (record.segment?.isDropped === true) reason = 'spool_full'
     if (reason !== undefined) {
       this.#remove(record, reason, error)
+      return
+    }
+    if (this.#isClosed) {
+      this.#giveUp(record)
       return
     }
     // Back to its place: several come back at once, and the oldest must be the first to go when there is no room.
     this.#waiting.putBack(record)
     this.#dropOldest()
-    this.#report('sending to Kafka failed, and will be tried again', { cause: String(error) })
+    this.#counts.report('sending to Kafka failed, and will be tried again', { cause: String(error) })
+    this.#overflow?.begin()
     this.#wait()
   }
 
@@ -248,49 +309,24 @@ export class RecordQueue {
     this.#pause.unref()
   }
 
-  #fetchIds(): void {
+  #fetchIds(kind: RecordKind): void {
     if (this.#isFetchingIds) return
     this.#isFetchingIds = true
-    const kinds = [...new Set([...this.#waiting].map(({ kind }) => kind))].filter(
-      (kind) => !this.#schemaIds.has(kind),
-    )
-    const fetched = contextApi.with(this.#context, () =>
-      Promise.all(kinds.map(async (kind) => this.#schemaIds.set(kind, await this.#options.schemaId(kind)))),
-    )
-    fetched.then(
-      () => {
-        this.#isFetchingIds = false
-        this.#failures = 0
-        this.#pump()
-      },
-      (error: unknown) => {
-        this.#isFetchingIds = false
-        this.#report('the schema registry does not answer, records wait', { cause: String(error) })
-        this.#wait()
-      },
-    )
+    contextApi
+      .with(this.#context, () => this.#options.schemaId(kind))
+      .then(
+        (id) => {
+          this.#schemaIds.set(kind, id)
+          this.#isFetchingIds = false
+          this.#failures = 0
+          this.#pump()
+        },
+        (error: unknown) => {
+          this.#isFetchingIds = false
+          this.#counts.report('the schema registry does not answer, records wait', { cause: String(error) })
+          this.#overflow?.begin()
+          this.#wait()
+        },
+      )
   }
-
-  /** At most one line a minute; the counters say the rest. */
-  #report(message: string, fields: Readonly<Record<string, unknown>>): void {
-    const now = performance.now()
-    if (now - this.#lastLogMs < LOG_INTERVAL_MS) return
-    this.#lastLogMs = now
-    this.#options.logger.warn(
-      { topic: this.#options.topic, ...fields, spans: this.stats('spans'), logs: this.stats('log') },
-      message,
-    )
-  }
-}
-
-function newCounts(): Counts {
-  return {
-    accepted: 0,
-    sent: 0,
-    dropped: { queue_full: 0, too_large: 0, invalid: 0, refused: 0, shutdown: 0 },
-  }
-}
-
-function sizeOf(record: EncodedRecord): number {
-  return record.framed.length + RECORD_OVERHEAD_BYTES
 }

@@ -1,13 +1,16 @@
 import { networkInterfaces } from 'node:os'
-import { type DiagLogger, diag } from '@opentelemetry/api'
+import { type DiagLogger, diag, type MeterProvider } from '@opentelemetry/api'
 import type { SpanLimits, SpanProcessor, TracerProviderOptions } from '@opentelemetry/sdk-trace'
 import type { KafkaConnection } from '../kafka/client.ts'
 import type { Compression } from '../kafka/codecs.ts'
 import { SiderealError } from '../model/errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { BaggageHostRules } from './baggage-hosts.ts'
+import { brokersForSecurity, deliveryFromEnv } from './delivery-env.ts'
 import { settingsFromFamilies } from './env-families.ts'
+import type { FurtherExporter } from './further-exporters.ts'
 import type { IdentityPeerRules } from './inbound-identity.ts'
+import type { SpoolSettings } from './spool-overflow.ts'
 
 /** What SIDs of a service are made of (source description: `SERVICE_SUB`, `SERVICE_LOCATION`, own address, `SERVICE_PORT`). */
 export interface SidConfig {
@@ -46,6 +49,8 @@ export interface TracingConfig {
   /** What may wait for Kafka. Default 32 MiB, and 65,536 spans and logs. */
   readonly maxQueueBytes?: number
   readonly maxQueueItems?: number
+  /** Where records go while Kafka cannot be reached, and survive the end of the process. Default: nowhere, they wait in memory. */
+  readonly spool?: SpoolSettings
   /** Who may learn the identity of a request beside private hosts. */
   readonly baggageHosts?: BaggageHostRules
   /** Whose word for the identity of a request is taken beside that of private peers; `publicEndpoint: true` takes nobody's. */
@@ -58,6 +63,10 @@ export interface TracingConfig {
   readonly spanProcessors?: readonly SpanProcessor[]
   /** True: nothing is recorded or published; context still travels (`OTEL_SDK_DISABLED`). Default false. */
   readonly isDisabled?: boolean
+  /** Where the counts of delivery are read as metrics. Default: the global one, which is to be set before `initTracing` is called. */
+  readonly meterProvider?: MeterProvider
+  /** Where spans go beside Kafka: OTLP receivers, a file, the console. */
+  readonly exporters?: readonly FurtherExporter[]
   /** Default: OpenTelemetry's `diag`, and warnings and errors to standard error. */
   readonly logger?: Logger
 }
@@ -75,7 +84,7 @@ export function tracingConfigFromEnv(env: Env, logger: Logger = defaultLogger())
   const text = (...names: string[]): string | undefined =>
     names.map((name) => env[name]?.trim()).find((value) => value)
   const attributes = parsePairs(text('OTEL_RESOURCE_ATTRIBUTES'))
-  const brokers = text('SIDEREAL_KAFKA_BROKERS', 'KAFKA_SERVERS')
+  const brokers = text('SIDEREAL_KAFKA_BROKERS', 'KAFKA_SERVERS') ?? brokersForSecurity(env, logger)
   const url = text('SIDEREAL_REGISTRY_URL')
   const topic = text('SIDEREAL_TOPIC')
   const sid = {
@@ -91,6 +100,7 @@ export function tracingConfigFromEnv(env: Env, logger: Logger = defaultLogger())
     ...(brokers === undefined ? {} : { kafka: kafkaFromEnv(brokers, env, text) }),
     ...(topic === undefined ? {} : { topic }),
     ...settings,
+    ...deliveryFromEnv(env, logger),
     ...(url === undefined
       ? {}
       : {

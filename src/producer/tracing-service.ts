@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
-import { context as contextApi, propagation, type Tracer, trace } from '@opentelemetry/api'
+import { context as contextApi, metrics, propagation, type Tracer, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources'
 import {
@@ -17,12 +17,15 @@ import { createKafka } from '../kafka/client.ts'
 import type { NodeTraceLog as NodeTraceLogRecord } from '../model/node-trace-log.ts'
 import { SidGenerator } from '../model/sid.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import type { ItemStats, RecordKind } from './delivery-counts.ts'
+import { observeDelivery } from './delivery-metrics.ts'
+import { furtherProcessors } from './further-exporters.ts'
 import { KafkaSpanExporter } from './kafka-span-exporter.ts'
 import type { NodeTraceLog } from './node-trace-log.ts'
 import { NodeTraceLogPublisher } from './node-trace-log-publisher.ts'
 import { PeerNotingSampler } from './peer-noting-sampler.ts'
 import { RecordEncoder } from './record-encoder.ts'
-import { type ItemStats, type RecordKind, RecordQueue } from './record-queue.ts'
+import { RecordQueue } from './record-queue.ts'
 import { SidSpanProcessor } from './sid-span-processor.ts'
 import { Span, type SpanInit } from './span.ts'
 import { SidPropagator } from './trace-context.ts'
@@ -42,6 +45,8 @@ export interface TracingStats {
   readonly logs: ItemStats
   /** Values cut since a record of one span or log must fit the topic. */
   readonly cutValues: number
+  /** Bytes of the spool on disk. */
+  readonly spoolBytes: number
   /** Lone surrogates that became U+FFFD. */
   readonly replacedSurrogates: number
 }
@@ -62,6 +67,8 @@ export class TracingService {
   readonly #publisher: NodeTraceLogPublisher
   readonly #provider: TracerProvider
   readonly #unregister: (() => void)[] = []
+  readonly #hasSpool: boolean
+  readonly #endMetrics: () => void
   readonly #logger: Logger
   readonly #isDisabled: boolean
   #shutdown: Promise<boolean> | undefined
@@ -92,15 +99,19 @@ export class TracingService {
       logger,
       ...(config.compression === undefined ? {} : { compression: config.compression }),
     })
+    this.#hasSpool = config.spool !== undefined
     this.#queue = new RecordQueue({
       topic,
       logger,
+      spool: config.spool,
       send: (name, records) => this.#producer.send(name, records),
       schemaId: (kind) =>
         registry.register(subjectFor(topic, SCHEMAS[kind]), bundledSchema(SCHEMAS[kind]).json),
       ...(config.maxQueueBytes === undefined ? {} : { maxBytes: config.maxQueueBytes }),
       ...(config.maxQueueItems === undefined ? {} : { maxItems: config.maxQueueItems }),
     })
+    const meter = (config.meterProvider ?? metrics).getMeter('sidereal-producer')
+    this.#endMetrics = observeDelivery(meter, this.#queue)
     this.#encoder = new RecordEncoder({ writer: this.#writer, queue: this.#queue })
     const linger = config.lingerMs === undefined ? {} : { lingerMs: config.lingerMs }
     this.#exporter = new KafkaSpanExporter({ encoder: this.#encoder, queue: this.#queue, ...linger })
@@ -118,6 +129,7 @@ export class TracingService {
       spanLimits: { eventCountLimit: 1_000, ...config.spanLimits },
       spanProcessors: [
         new SidSpanProcessor({ newSid, endedSpans: this.#exporter }),
+        ...furtherProcessors(config.exporters ?? []),
         ...(config.spanProcessors ?? []),
       ],
       sampler: new PeerNotingSampler(
@@ -169,6 +181,7 @@ export class TracingService {
       spans: this.#queue.stats('spans'),
       logs: this.#queue.stats('log'),
       cutValues: this.#encoder.cutValues,
+      spoolBytes: this.#queue.spoolBytes,
       replacedSurrogates: this.#writer.replacedSurrogates,
     }
   }
@@ -180,7 +193,7 @@ export class TracingService {
   }
 
   /**
-   * Flushes, disconnects, and gives up, counted, what Kafka does not have by then; the configuration's own processors are shut down in the
+   * Flushes, disconnects, and gives up, counted, what neither Kafka nor the spool has by then; the configuration's own processors are shut down in the
    * same time. True when nothing was given up. Never rejects.
    */
   shutdown(timeoutMs: number = DEFAULT_FLUSH_MS): Promise<boolean> {
@@ -194,11 +207,26 @@ export class TracingService {
 
   async #close(timeoutMs: number): Promise<boolean> {
     for (const unregister of this.#unregister) unregister()
-    const [isFlushed] = await Promise.all([this.flush(timeoutMs), this.#closeProcessors(timeoutMs)])
+    const dropped = this.#droppedAtEnd
+    const [isFlushed] = await Promise.all([this.#flushOrPark(timeoutMs), this.#closeProcessors(timeoutMs)])
     await this.#exporter.shutdown(0)
     this.#queue.close()
     await this.#producer.close({ timeoutMs: 0 })
-    return isFlushed
+    await this.#queue.closeSpool()
+    this.#endMetrics()
+    return isFlushed || (this.#hasSpool && this.#droppedAtEnd === dropped)
+  }
+
+  get #droppedAtEnd(): number {
+    return this.#queue.stats('spans').dropped.shutdown + this.#queue.stats('log').dropped.shutdown
+  }
+
+  /** With a spool, a part of the time is kept for putting there what Kafka does not have. */
+  async #flushOrPark(timeoutMs: number): Promise<boolean> {
+    if (!this.#hasSpool) return await this.flush(timeoutMs)
+    if (await this.flush(timeoutMs * 0.7)) return true
+    await this.#queue.park(timeoutMs * 0.3)
+    return false
   }
 
   /** Those that came with the configuration: a batch of another exporter would be lost with the process. */

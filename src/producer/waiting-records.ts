@@ -40,6 +40,12 @@ class Front<T> {
     this.#items.splice(place, 0, item)
   }
 
+  keep(isKept: (item: T) => boolean): void {
+    if (this.length === 0) return
+    this.#items = [...this].filter(isKept)
+    this.#start = 0
+  }
+
   *[Symbol.iterator](): Generator<T> {
     for (let place = this.#start; place < this.#items.length; place++) yield this.#items[place]!
   }
@@ -73,6 +79,34 @@ export class WaitingRecords<T extends Numbered> {
 
   shift(): T | undefined {
     return this.#returned.shift() ?? this.#fresh.shift()
+  }
+
+  /** The first of those that were put back; all that were never taken are newer. */
+  get firstReturned(): T | undefined {
+    return this.#returned.first
+  }
+
+  get returned(): Iterable<T> {
+    return this.#returned
+  }
+
+  get firstFresh(): T | undefined {
+    return this.#fresh.first
+  }
+
+  shiftFresh(): T | undefined {
+    return this.#fresh.shift()
+  }
+
+  /** Takes out those of the returned for which `isWanted` is true. */
+  takeReturned(isWanted: (record: T) => boolean): T[] {
+    const taken: T[] = []
+    this.#returned.keep((record) => {
+      const isTaken = isWanted(record)
+      if (isTaken) taken.push(record)
+      return !isTaken
+    })
+    return taken
   }
 
   *[Symbol.iterator](): Generator<T> {

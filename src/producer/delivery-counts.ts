@@ -1,0 +1,132 @@
+import type { Logger } from '../telemetry/logger.ts'
+
+export const RECORD_KINDS = ['spans', 'log'] as const
+export type RecordKind = (typeof RECORD_KINDS)[number]
+
+/** Why spans or logs were given up. */
+export const DROP_REASONS = [
+  'queue_full',
+  'spool_full',
+  'spool_damaged',
+  'too_large',
+  'invalid',
+  'refused',
+  'shutdown',
+] as const
+export type DropReason = (typeof DROP_REASONS)[number]
+
+/** Spans or logs since the start: `accepted` = `waiting` + `spooled` + `sent` + all of `dropped`, at any time. */
+export interface ItemStats {
+  /** What the service ended or published, and what was found in the spool of a process that is gone. */
+  readonly accepted: number
+  /** The part of `accepted` that came from the spool of a process that is gone. */
+  readonly recovered: number
+  /** Held in memory only. */
+  readonly waiting: number
+  /** Held on disk. */
+  readonly spooled: number
+  /** Acknowledged by Kafka. */
+  readonly sent: number
+  readonly dropped: Readonly<Record<DropReason, number>>
+}
+
+export type ItemsByKind = Record<RecordKind, number>
+
+interface Counts {
+  accepted: number
+  recovered: number
+  sent: number
+  gone: number
+  readonly dropped: Record<DropReason, number>
+}
+
+const LOG_INTERVAL_MS = 60_000
+
+/** Counts what becomes of spans and logs, and says once a minute that something goes wrong. */
+export class DeliveryCounts {
+  readonly #counts: Record<RecordKind, Counts> = { spans: newCounts(), log: newCounts() }
+  readonly #logger: Logger
+  readonly #topic: string
+  readonly #spooled: (kind: RecordKind) => number
+  #lastLogMs = Number.NEGATIVE_INFINITY
+  #isUnreported = false
+
+  /** `spooled` gives what is on disk. */
+  constructor(logger: Logger, topic: string, spooled: (kind: RecordKind) => number) {
+    this.#logger = logger
+    this.#topic = topic
+    this.#spooled = spooled
+  }
+
+  stats(kind: RecordKind): ItemStats {
+    const { accepted, recovered, sent, gone, dropped } = this.#counts[kind]
+    const spooled = this.#spooled(kind)
+    return { accepted, recovered, waiting: accepted - gone - spooled, spooled, sent, dropped: { ...dropped } }
+  }
+
+  accept(kind: RecordKind, items: number): void {
+    this.#counts[kind].accepted += items
+  }
+
+  recover(kind: RecordKind, items: number): void {
+    this.#counts[kind].accepted += items
+    this.#counts[kind].recovered += items
+  }
+
+  send(kind: RecordKind, items: number): void {
+    this.#counts[kind].sent += items
+    this.#counts[kind].gone += items
+  }
+
+  drop(kind: RecordKind, items: number, reason: DropReason, cause?: unknown): void {
+    this.#counts[kind].dropped[reason] += items
+    this.#counts[kind].gone += items
+    this.report('spans or logs were dropped', {
+      reason,
+      ...(cause === undefined ? {} : { cause: String(cause) }),
+    })
+  }
+
+  /** At most one line a minute; the counters in it say the rest. */
+  report(message: string, fields: Readonly<Record<string, unknown>>): void {
+    const now = performance.now()
+    if (now - this.#lastLogMs < LOG_INTERVAL_MS) {
+      this.#isUnreported = true
+      return
+    }
+    this.#lastLogMs = now
+    this.#isUnreported = false
+    this.#write(message, fields)
+  }
+
+  /** The last word of a process: what happened since the last line. */
+  reportRest(): void {
+    if (this.#isUnreported) this.#write('delivery of spans and logs had failures since the last line', {})
+    this.#isUnreported = false
+  }
+
+  #write(message: string, fields: Readonly<Record<string, unknown>>): void {
+    this.#logger.warn(
+      { topic: this.#topic, ...fields, spans: this.stats('spans'), logs: this.stats('log') },
+      message,
+    )
+  }
+}
+
+function newCounts(): Counts {
+  return {
+    accepted: 0,
+    recovered: 0,
+    sent: 0,
+    gone: 0,
+    dropped: {
+      queue_full: 0,
+      spool_full: 0,
+      spool_damaged: 0,
+      too_large: 0,
+      invalid: 0,
+      refused: 0,
+      shutdown: 0,
+    },
+  }
+}

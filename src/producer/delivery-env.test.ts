@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type Logger, silentLogger } from '../telemetry/logger.ts'
+import { tracingConfigFromEnv } from './tracing-config.ts'
+
+function read(env: Record<string, string>) {
+  const warnings: unknown[] = []
+  const logger: Logger = { ...silentLogger, warn: (fields) => void warnings.push(fields) }
+  return { config: tracingConfigFromEnv(env, logger), warnings }
+}
+
+test('delivery is set by SIDEREAL_PRODUCER_*, and a value that cannot be used is a warning and the default', () => {
+  const good = read({
+    SIDEREAL_PRODUCER_COMPRESSION: 'gzip',
+    SIDEREAL_PRODUCER_LINGER_MS: '20',
+    SIDEREAL_PRODUCER_QUEUE_BYTES: '1000000',
+    SIDEREAL_PRODUCER_SPOOL_DIR: '/var/spool/traces',
+    SIDEREAL_PRODUCER_SPOOL_MAX_BYTES: '5000000',
+  })
+  const { compression, lingerMs, maxQueueBytes, spool } = good.config
+  assert.deepEqual(
+    { compression, lingerMs, maxQueueBytes, spool },
+    {
+      compression: 'gzip',
+      lingerMs: 20,
+      maxQueueBytes: 1_000_000,
+      spool: { folder: '/var/spool/traces', maxBytes: 5_000_000 },
+    },
+  )
+  assert.deepEqual(good.warnings, [])
+  const bad = read({ SIDEREAL_PRODUCER_COMPRESSION: 'lzma', SIDEREAL_PRODUCER_LINGER_MS: 'soon' })
+  assert.deepEqual(
+    [bad.config.compression, bad.config.lingerMs, bad.config.spool],
+    [undefined, undefined, undefined],
+  )
+  assert.deepEqual(bad.warnings, [
+    { key: 'SIDEREAL_PRODUCER_COMPRESSION' },
+    { key: 'SIDEREAL_PRODUCER_LINGER_MS' },
+  ])
+})
+
+test('TLS without a broker is a warning, and the default broker is never talked to in plain text', () => {
+  const { config, warnings } = read({ SIDEREAL_KAFKA_TLS: 'true', SIDEREAL_KAFKA_TLS_CA: '/ca.pem' })
+  assert.deepEqual(config.kafka, {
+    brokers: ['127.0.0.1:9092'],
+    tls: { caPath: '/ca.pem', certPath: undefined, keyPath: undefined },
+  })
+  assert.equal(warnings.length, 1)
+  assert.deepEqual(read({}).warnings, [])
+  assert.equal(read({}).config.kafka, undefined)
+})

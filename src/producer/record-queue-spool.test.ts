@@ -1,0 +1,230 @@
+import assert from 'node:assert/strict'
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import fc from 'fast-check'
+import { SiderealError } from '../model/errors.ts'
+import { silentLogger } from '../telemetry/logger.ts'
+import { DROP_REASONS, type ItemStats } from './delivery-counts.ts'
+import { RecordQueue, type RecordQueueOptions } from './record-queue.ts'
+
+const away = () => new SiderealError('SIDEREAL_KAFKA_UNAVAILABLE', 'away', { retryable: true })
+const held = ({ waiting, spooled }: ItemStats) => waiting + spooled
+const total = (stats: ItemStats) =>
+  held(stats) + stats.sent + DROP_REASONS.reduce((sum, reason) => sum + stats.dropped[reason], 0)
+
+function temporaryFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'sidereal-queue-test-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** A Kafka that can be switched off, and keeps what it got. */
+function kafka() {
+  const state = { isAway: false, arrived: [] as string[], answers: 'at once' as 'at once' | 'never' }
+  const send: RecordQueueOptions['send'] = async (_topic, [outgoing]) => {
+    await new Promise((resolve) => setImmediate(resolve))
+    if (state.answers === 'never') await new Promise(() => undefined)
+    if (state.isAway) throw away()
+    assert.equal(outgoing!.value!.readUInt32BE(1), 7)
+    state.arrived.push(String(outgoing!.key))
+    return [{ partition: 0, offset: 0 }]
+  }
+  return { state, send }
+}
+
+function open(folder: string, options: Partial<RecordQueueOptions>): RecordQueue {
+  return new RecordQueue({
+    topic: 't',
+    send: async () => [{ partition: 0, offset: 0 }],
+    schemaId: async () => 7,
+    logger: silentLogger,
+    retryPauseMs: 1,
+    spool: { folder, afterMs: 50 },
+    ...options,
+  })
+}
+
+function add(queue: RecordQueue, sid: string, bytes = 100, items = 1): void {
+  queue.accept('spans', items)
+  queue.add({ kind: 'spans', sid, framed: Buffer.alloc(bytes), items })
+}
+
+async function until(isTrue: () => boolean): Promise<void> {
+  const deadline = performance.now() + 30_000
+  while (!isTrue()) {
+    assert.ok(performance.now() < deadline, 'the condition never became true')
+    await sleep(5)
+  }
+}
+
+const sids = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `${from + i}`)
+
+test('while Kafka is away records go to disk, far more than memory may hold; when it is back they arrive in order, and the disk is empty', async (t) => {
+  const folder = temporaryFolder(t)
+  const { state, send } = kafka()
+  state.isAway = true
+  const queue = open(folder, { send, maxItems: 100, maxInFlightBytes: 400 })
+  for (const sid of sids(0, 600)) {
+    add(queue, sid, 20_000)
+    if (Number(sid) % 20 === 19) await until(() => queue.stats('spans').waiting < 80)
+  }
+  await until(() => queue.stats('spans').spooled > 500)
+  state.isAway = false
+  assert.equal(await queue.drained(30_000), true)
+  assert.deepEqual(state.arrived, sids(0, 600))
+  const { accepted, sent } = queue.stats('spans')
+  assert.deepEqual([accepted, sent, queue.spoolBytes], [600, 600, 0])
+  queue.close()
+  await queue.closeSpool()
+  assert.deepEqual(readdirSync(folder), [])
+})
+
+test('what Kafka has been sent and does not answer is on disk as well, and a later process sends it first', async (t) => {
+  const folder = temporaryFolder(t)
+  const first = kafka()
+  first.state.answers = 'never'
+  const killed = open(folder, { send: first.send, maxInFlightBytes: 1_000 })
+  for (const sid of sids(0, 20)) add(killed, sid)
+  await until(() => killed.stats('spans').spooled > 10)
+  // As kill -9: no close but that of the lock, which the system would release.
+  await killed.closeSpool()
+  const second = kafka()
+  const queue = open(folder, { send: second.send, maxInFlightBytes: 1 })
+  add(queue, 'new')
+  assert.equal(await queue.drained(30_000), true)
+  assert.deepEqual(second.state.arrived, [...sids(0, 20), 'new'])
+  const stats = queue.stats('spans')
+  assert.deepEqual([stats.accepted, stats.recovered, stats.sent], [21, 20, 21])
+  queue.close()
+  await queue.closeSpool()
+})
+
+test('shutdown leaves on disk what Kafka does not have, and drops nothing', async (t) => {
+  const folder = temporaryFolder(t)
+  const { state, send } = kafka()
+  state.isAway = true
+  const queue = open(folder, { send, spool: { folder, afterMs: 60_000 } })
+  for (const sid of sids(0, 30)) add(queue, sid)
+  await queue.park(30_000)
+  queue.close()
+  await sleep(5)
+  await queue.closeSpool()
+  const stats = queue.stats('spans')
+  assert.deepEqual([stats.spooled, stats.waiting, stats.dropped.shutdown], [30, 0, 0])
+  state.isAway = false
+  const next = open(folder, { send })
+  assert.equal(await until(() => next.stats('spans').sent === 30).then(() => next.drained(30_000)), true)
+  next.close()
+  await next.closeSpool()
+})
+
+test('with no place on disk records wait in memory, the oldest go when it is full, and they go to disk once it can be written', async (t) => {
+  const root = temporaryFolder(t)
+  const folder = join(root, 'file', 'spool')
+  // Stands for a full disk: a file lies where the folder should be.
+  writeFileSync(join(root, 'file'), '')
+  const { state, send } = kafka()
+  state.isAway = true
+  const queue = open(folder, { send, maxItems: 50 })
+  for (const sid of sids(0, 80)) add(queue, sid)
+  await sleep(100)
+  const stats = queue.stats('spans')
+  assert.deepEqual([stats.spooled, stats.waiting, stats.dropped.queue_full], [0, 50, 30])
+  rmSync(join(root, 'file'))
+  mkdirSync(join(root, 'file'))
+  await until(() => queue.spoolBytes > 0)
+  state.isAway = false
+  assert.equal(await queue.drained(30_000), true)
+  assert.deepEqual(state.arrived, sids(30, 80))
+  queue.close()
+  await queue.closeSpool()
+})
+
+test('a spool over its limit drops the oldest, counted as such, and what is left arrives in order', async (t) => {
+  const folder = temporaryFolder(t)
+  const { state, send } = kafka()
+  state.isAway = true
+  const spool = { folder, afterMs: 50, maxBytes: 3 * 1024 * 1024 }
+  const queue = open(folder, { send, spool, maxInFlightBytes: 1 })
+  for (const sid of sids(0, 60)) {
+    add(queue, sid, 100_000)
+    await sleep(1)
+  }
+  await until(() => queue.stats('spans').dropped.spool_full > 20)
+  await until(() => queue.stats('spans').waiting < 12)
+  state.isAway = false
+  assert.equal(await queue.drained(30_000), true)
+  const { sent, dropped } = queue.stats('spans')
+  assert.equal(sent + dropped.spool_full, 60)
+  const arrived = state.arrived.map(Number)
+  assert.deepEqual(
+    arrived,
+    [...arrived].sort((a, b) => a - b),
+  )
+  assert.equal(new Set(arrived).size, sent)
+  assert.equal(arrived.at(-1), 59)
+  queue.close()
+  await queue.closeSpool()
+})
+
+test('however Kafka and the disk come and go: accepted = waiting + spooled + sent + dropped at any time, nothing is sent twice, order is kept', async (t) => {
+  const root = temporaryFolder(t)
+  const step = fc.record({
+    records: fc.integer({ min: 0, max: 30 }),
+    bytes: fc.integer({ min: 5, max: 3_000 }),
+    isAway: fc.boolean(),
+    isDiskGone: fc.boolean(),
+    pauseMs: fc.constantFrom(0, 0, 3, 12),
+  })
+  let run = 0
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step, { minLength: 1, maxLength: 12 }),
+      fc.boolean(),
+      async (steps, endsAway) => {
+        const folder = join(root, `run-${run++}`)
+        mkdirSync(folder)
+        const { state, send } = kafka()
+        const spool = { folder, afterMs: 1 }
+        const queue = open(folder, { send, spool, maxInFlightBytes: 4_000, maxBytes: 150_000 })
+        const check = () => assert.equal(total(queue.stats('spans')), queue.stats('spans').accepted)
+        let number = 0
+        for (const { records, bytes, isAway, isDiskGone, pauseMs } of steps) {
+          state.isAway = isAway
+          // As root this changes nothing; then the disk is always there.
+          chmodSync(folder, isDiskGone ? 0o500 : 0o700)
+          for (let i = 0; i < records; i++) add(queue, `${number++}`, bytes)
+          check()
+          await sleep(pauseMs)
+          check()
+        }
+        chmodSync(folder, 0o700)
+        state.isAway = endsAway
+        if (endsAway) await queue.park(10_000)
+        else assert.equal(await queue.drained(30_000), true)
+        queue.close()
+        await sleep(2)
+        await queue.closeSpool()
+        check()
+        assert.equal(queue.stats('spans').waiting, 0)
+        assert.equal(queue.stats('spans').dropped.shutdown, 0)
+        assert.equal(state.arrived.length, queue.stats('spans').sent)
+        state.isAway = false
+        const next = open(folder, { send, spool })
+        const left = queue.stats('spans').spooled
+        await until(() => next.stats('spans').sent === left)
+        assert.equal(await next.drained(30_000), true)
+        next.close()
+        await next.closeSpool()
+        const arrived = state.arrived.map(Number)
+        assert.equal(new Set(arrived).size, arrived.length)
+        assert.equal(arrived.length + queue.stats('spans').dropped.queue_full, number)
+        assert.deepEqual(readdirSync(folder), [])
+      },
+    ),
+    { numRuns: 25, endOnFailure: true },
+  )
+})

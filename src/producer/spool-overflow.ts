@@ -1,0 +1,257 @@
+import type { Logger } from '../telemetry/logger.ts'
+import type { DeliveryCounts, RecordKind } from './delivery-counts.ts'
+import { type EncodedRecord, sizeOf } from './encoded-record.ts'
+import { Spool } from './spool.ts'
+import type { Segment } from './spool-folder.ts'
+import type { WaitingRecords } from './waiting-records.ts'
+
+/** Where records go while Kafka cannot be reached. */
+export interface SpoolSettings {
+  /** Any number of processes may name the same folder: each has one of its own in it. It is made if it is not there. */
+  readonly folder: string
+  /** What one process may hold there; over it the oldest go, counted. Default 256 MiB. */
+  readonly maxBytes?: number
+  /** How old the oldest unacknowledged record may get before records go to disk. Default 1 s. */
+  readonly afterMs?: number
+}
+
+/** A record in memory. */
+export interface HeldRecord extends EncodedRecord {
+  readonly number: number
+  readonly heldSinceMs: number
+  attempts: number
+  /** Sent or dropped. */
+  isDone: boolean
+  /** Where it lies on disk as well. */
+  segment: Segment | undefined
+}
+
+export interface SpoolOverflowOptions extends SpoolSettings {
+  readonly logger: Logger
+  readonly counts: DeliveryCounts
+  readonly waiting: WaitingRecords<HeldRecord>
+  readonly inFlight: ReadonlySet<HeldRecord>
+  /** To be called before a record stops being in memory only. */
+  readonly discharge: (record: HeldRecord) => void
+  /** Something can be sent now, or nothing is left. */
+  readonly onChange: () => void
+}
+
+const BATCH_BYTES = 1024 * 1024
+const ADOPT_INTERVAL_MS = 60_000
+const RETRY_MS = 1_000
+
+export function isInMemoryOnly(record: HeldRecord): boolean {
+  return record.segment === undefined
+}
+
+/**
+ * Moves records between the memory of the queue and the spool. While Kafka cannot be reached, all that is in memory is written to disk, what is
+ * on its way too; only that, and one segment, stay in memory. Back in memory, everything goes in its old order.
+ */
+export class SpoolOverflow {
+  readonly #options: SpoolOverflowOptions
+  readonly #spool: Spool
+  readonly #opened: Promise<void>
+  readonly #timers: NodeJS.Timeout[] = []
+  #isOpen = false
+  #isSpooling = false
+  #reading: Promise<void> | undefined
+  #writing: Promise<void> | undefined
+  #notBeforeMs = Number.NEGATIVE_INFINITY
+  #isClosed = false
+
+  constructor(options: SpoolOverflowOptions) {
+    this.#options = options
+    const { folder, maxBytes, afterMs = 1_000, logger, counts } = options
+    this.#spool = new Spool({
+      root: folder,
+      logger,
+      ...(maxBytes === undefined ? {} : { maxBytes }),
+      onRecovered: (kind, items) => counts.recover(kind, items),
+      onLost: (kind, items, reason) => counts.drop(kind, items, reason),
+    })
+    this.#opened = this.#adopt().finally(() => {
+      this.#isOpen = true
+    })
+    this.#every(ADOPT_INTERVAL_MS, () => void this.#adopt())
+    this.#every(Math.min(afterMs, 250), () => {
+      const limitMs = performance.now() - afterMs
+      if (this.#isOld(limitMs)) this.begin()
+      else if (this.#isSpooling) this.write()
+    })
+  }
+
+  get bytes(): number {
+    return this.#spool.bytes
+  }
+
+  items(kind: RecordKind): number {
+    return this.#spool.items(kind)
+  }
+
+  /** True while something is on disk only, or on its way there or back. */
+  get isBusy(): boolean {
+    return this.#spool.hasUnread || this.#reading !== undefined || this.#writing !== undefined
+  }
+
+  /** True when what never left memory must wait, since older records are on disk; with `isWanted` they are read now. */
+  isBehind(isWanted: boolean): boolean {
+    if (isWanted && this.#isOpen && this.#spool.canRead) this.#read()
+    return !this.#isOpen || this.isBusy
+  }
+
+  /** Kafka cannot be reached: from now on records go to disk. */
+  begin(): void {
+    this.#isSpooling = true
+    this.write()
+  }
+
+  /** Kafka has taken a record: once the disk is read, records stay in memory again. */
+  recovered(): void {
+    if (!this.#spool.hasUnread) this.#isSpooling = false
+  }
+
+  /** Writes what is in memory only, if it is time to. */
+  write(): void {
+    if (!this.#isSpooling || this.#writing !== undefined || performance.now() < this.#notBeforeMs) return
+    this.#writing = this.#writeAll().finally(() => {
+      this.#writing = undefined
+      this.#options.onChange()
+    })
+  }
+
+  async park(timeoutMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    const timeUp = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs)
+    })
+    this.#notBeforeMs = Number.NEGATIVE_INFINITY
+    await Promise.race([this.#writing, timeUp])
+    this.begin()
+    await Promise.race([this.#writing, timeUp])
+    clearTimeout(timer)
+  }
+
+  /** A record is sent or dropped. */
+  settle(record: HeldRecord): void {
+    if (record.segment !== undefined) this.#spool.settle(record.segment, record)
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    for (const timer of this.#timers) clearInterval(timer)
+    try {
+      await this.#opened
+      await this.#writing
+      await this.#reading
+      await this.#spool.close()
+    } catch (error) {
+      this.#options.logger.warn({ cause: String(error) }, 'the spool could not be closed')
+    }
+  }
+
+  #every(intervalMs: number, work: () => void): void {
+    const timer = setInterval(work, intervalMs)
+    timer.unref()
+    this.#timers.push(timer)
+  }
+
+  async #adopt(): Promise<void> {
+    try {
+      await this.#spool.adopt()
+    } catch (error) {
+      this.#options.logger.warn(
+        { folder: this.#options.folder, cause: String(error) },
+        'the spool folder cannot be read: what other processes left there is not sent',
+      )
+    }
+    // Not in the constructor of the queue, which is not ready then.
+    setImmediate(() => this.#options.onChange())
+  }
+
+  /** The oldest are the first of those on their way, or the first that wait. */
+  #isOld(limitMs: number): boolean {
+    const isOld = (record: HeldRecord | undefined) =>
+      record !== undefined && isInMemoryOnly(record) && record.heldSinceMs < limitMs
+    const [firstInFlight] = this.#options.inFlight
+    return (
+      isOld(firstInFlight) ||
+      isOld(this.#options.waiting.firstReturned) ||
+      isOld(this.#options.waiting.firstFresh)
+    )
+  }
+
+  async #writeAll(): Promise<void> {
+    await this.#opened
+    while (this.#isSpooling && !this.#isClosed) {
+      const pinned = this.#pinned()
+      const batch = pinned.length > 0 ? pinned : this.#takeFresh()
+      if (batch.length === 0) return
+      try {
+        const segment = await this.#spool.append(batch, pinned.length)
+        for (const record of batch) this.#written(record, segment, pinned.length > 0)
+      } catch (error) {
+        if (pinned.length === 0) for (const record of batch) this.#options.waiting.putBack(record)
+        this.#notBeforeMs = performance.now() + RETRY_MS
+        this.#options.counts.report('the spool cannot be written: records stay in memory', {
+          folder: this.#options.folder,
+          cause: String(error),
+        })
+        return
+      }
+    }
+  }
+
+  /** What stays in memory, since it is on its way or was, and is not on disk yet. Older than all that was never taken. */
+  #pinned(): HeldRecord[] {
+    const { waiting, inFlight } = this.#options
+    const all = [...inFlight, ...waiting.returned].filter(isInMemoryOnly).sort((a, b) => a.number - b.number)
+    return withinBatch(all)
+  }
+
+  #takeFresh(): HeldRecord[] {
+    const { waiting } = this.#options
+    const taken: HeldRecord[] = []
+    let bytes = 0
+    for (let record = waiting.firstFresh; record !== undefined; record = waiting.firstFresh) {
+      bytes += sizeOf(record)
+      if (taken.length > 0 && bytes > BATCH_BYTES) break
+      taken.push(record)
+      waiting.shiftFresh()
+    }
+    return taken
+  }
+
+  #written(record: HeldRecord, segment: Segment, isPinned: boolean): void {
+    if (!record.isDone) this.#options.discharge(record)
+    record.segment = segment
+    // Kafka answered in the meantime.
+    if (isPinned && record.isDone) this.#spool.settle(segment, record)
+  }
+
+  #read(): void {
+    this.#reading ??= this.#readSegment().finally(() => {
+      this.#reading = undefined
+      this.#options.onChange()
+    })
+  }
+
+  async #readSegment(): Promise<void> {
+    const records = await this.#spool.read()
+    const heldSinceMs = performance.now()
+    for (const record of records)
+      this.#options.waiting.putBack({ ...record, heldSinceMs, attempts: 0, isDone: false })
+  }
+}
+
+function withinBatch(records: readonly HeldRecord[]): HeldRecord[] {
+  const batch: HeldRecord[] = []
+  let bytes = 0
+  for (const record of records) {
+    bytes += sizeOf(record)
+    if (batch.length > 0 && bytes > BATCH_BYTES) break
+    batch.push(record)
+  }
+  return batch
+}

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { enableCompileCache } from 'node:module'
 import { Command } from 'commander'
 import { isSiderealError } from '../model/errors.ts'
+import { limitRuntimeMemory } from './node-flags.ts'
 
 type Register = (program: Command) => void
 
@@ -32,7 +33,11 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   worker: {
     summary: 'assemble traces from Kafka and bring them to the sinks',
-    load: async () => (await import('./worker.ts')).registerWorkerCommand,
+    load: async () => {
+      // It may start this process again, so before anything else is loaded.
+      limitRuntimeMemory()
+      return (await import('./worker.ts')).registerWorkerCommand
+    },
   },
   trace: {
     summary: 'show a trace as a tree, with what is missing',

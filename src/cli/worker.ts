@@ -4,7 +4,6 @@ import { systemClock } from '../model/clock.ts'
 import { isSiderealError } from '../model/errors.ts'
 import { createLogger } from '../telemetry/logger.ts'
 import { configOf } from './context.ts'
-import { limitRuntimeMemory } from './node-flags.ts'
 
 interface WorkerFlags {
   group?: string
@@ -19,7 +18,6 @@ export function registerWorkerCommand(program: Command): void {
     .option('--group <name>', 'consumer group (default: SIDEREAL_GROUP)')
     .option('--sinks <list>', 'destinations, as in SIDEREAL_SINKS')
     .action(async (flags: WorkerFlags, command: Command) => {
-      limitRuntimeMemory()
       await runWorker(configOf(command, { SIDEREAL_GROUP: flags.group, SIDEREAL_SINKS: flags.sinks }))
     })
 }

@@ -49,8 +49,9 @@ export class Watch {
     await this.#loop
   }
 
+  /** The newest at which the brokers said where they are. */
   get last(): Look | undefined {
-    return this.#looks.at(-1)
+    return this.#looks.findLast(({ lag }) => lag !== undefined)
   }
 
   /** The highest lag and the oldest canary since then: what is normal. Waits for looks that say so. */

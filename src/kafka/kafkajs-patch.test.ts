@@ -61,9 +61,7 @@ test('a connection without waiting requests arms no timer, one with a throttled 
 })
 
 interface Connection extends ConnectionLike {
-  connect(): Promise<unknown>
   disconnect(): Promise<unknown>
-  isConnected(): boolean
 }
 
 test('a connection on which no answer comes is given up, all that waits on it too, and the next request opens another', async () => {
@@ -72,7 +70,15 @@ test('a connection on which no answer comes is given up, all that waits on it to
   const Connection = require('kafkajs/src/network/connection') as new (options: object) => Connection
   const Encoder = require('kafkajs/src/protocol/encoder') as new () => object
   const accepted: Socket[] = []
-  const server = createServer((socket) => accepted.push(socket.on('error', () => undefined).resume()))
+  const server = createServer((socket) => {
+    accepted.push(socket.on('error', () => undefined))
+    socket.on('data', (request: Buffer) => {
+      // The first connection stops in the middle of a response of 100 bytes; the third answers.
+      if (accepted.length === 1) socket.write(Buffer.from([0, 0, 0, 100, 1, 2, 3, 4, 5, 6]))
+      if (accepted.length === 3)
+        socket.write(Buffer.concat([Buffer.from([0, 0, 0, 4]), request.subarray(8, 12)]))
+    })
+  })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const silent = () => undefined
@@ -108,6 +114,9 @@ test('a connection on which no answer comes is given up, all that waits on it to
     assert.equal(connection.isConnected(), true)
     await assert.rejects(ask(100), { name: 'KafkaJSRequestTimeoutError' })
     assert.equal(accepted.length, 2)
+    await Promise.all([connection.connect(), connection.connect()])
+    await ask(10_000)
+    assert.equal(accepted.length, 3)
   } finally {
     for (const socket of accepted) socket.destroy()
     await connection.disconnect()

@@ -43,13 +43,23 @@ export function patchTimerSpin(): boolean {
 }
 
 const closing = Symbol.for('sidereal.kafkajs.connection')
+const connecting = Symbol.for('sidereal.kafkajs.connecting')
+/** Each response begins with its length. */
+const LENGTH_BYTES = 4
 const REQUEST_TIMEOUT = 'KafkaJSRequestTimeoutError'
 
 /** The part of kafkajs's private `Connection` that the patch touches. */
 export interface ConnectionLike {
   socket?: Socket
+  /** What has come of a response that is not whole yet. */
+  chunks: Buffer[]
+  bytesBuffered: number
+  bytesNeeded: number
+  isConnected(): boolean
+  connect(): Promise<unknown>
   send(request: unknown): Promise<unknown>
   [closing]?: boolean
+  [connecting]?: Promise<unknown> | undefined
 }
 
 /**
@@ -57,6 +67,10 @@ export interface ConnectionLike {
  * dropped without a word) is used again and again: each fetch waits for its whole timeout, the members of a group miss their
  * heartbeats behind it, and it never ends by itself. This closes such a connection, as the Java client does; the next request opens
  * a new one. Returns false, and leaves kafkajs alone, when its version is another one.
+ *
+ * It also makes that new one begin anew: kafkajs keeps the first bytes of a response that the old connection did not finish, reads those of
+ * the new one as their rest, and throws from a socket's event, which ends the process. And two requests that find it closed open one
+ * connection together, not two.
  */
 export function patchSilentConnections(): boolean {
   const require = createRequire(import.meta.url)
@@ -65,8 +79,15 @@ export function patchSilentConnections(): boolean {
   const Connection = require('kafkajs/src/network/connection') as { prototype: ConnectionLike }
   const prototype = Connection.prototype
   if (prototype[closing]) return true
-  const { send } = prototype
-  if (typeof send !== 'function') return false
+  const { connect, send } = prototype
+  if (typeof send !== 'function' || typeof connect !== 'function') return false
+  prototype.connect = function (this: ConnectionLike): Promise<unknown> {
+    if (this.isConnected()) return connect.call(this)
+    this[connecting] ??= startAnew(this, connect).finally(() => {
+      this[connecting] = undefined
+    })
+    return this[connecting]
+  }
   prototype.send = async function (this: ConnectionLike, request: unknown): Promise<unknown> {
     const { socket } = this
     try {
@@ -83,4 +104,13 @@ export function patchSilentConnections(): boolean {
   }
   prototype[closing] = true
   return true
+}
+
+function startAnew(connection: ConnectionLike, connect: () => Promise<unknown>): Promise<unknown> {
+  // kafkajs only ends it: what it still brings would be read as if it came from the new one.
+  connection.socket?.destroy()
+  connection.chunks = []
+  connection.bytesBuffered = 0
+  connection.bytesNeeded = LENGTH_BYTES
+  return connect.call(connection)
 }

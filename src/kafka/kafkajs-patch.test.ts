@@ -9,6 +9,7 @@ import {
   patchTimerSpin,
   type RequestQueueLike,
 } from './kafkajs-patch.ts'
+import { patchResponses } from './kafkajs-responses.ts'
 
 interface Queue extends RequestQueueLike {
   push(request: object): void
@@ -66,6 +67,7 @@ interface Connection extends ConnectionLike {
 
 test('a connection on which no answer comes is given up, all that waits on it too, and the next request opens another', async () => {
   assert.equal(patchSilentConnections(), true)
+  assert.equal(patchResponses(), true)
   const require = createRequire(import.meta.url)
   const Connection = require('kafkajs/src/network/connection') as new (options: object) => Connection
   const Encoder = require('kafkajs/src/protocol/encoder') as new () => object

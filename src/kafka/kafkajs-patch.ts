@@ -44,17 +44,11 @@ export function patchTimerSpin(): boolean {
 
 const closing = Symbol.for('sidereal.kafkajs.connection')
 const connecting = Symbol.for('sidereal.kafkajs.connecting')
-/** Each response begins with its length. */
-const LENGTH_BYTES = 4
 const REQUEST_TIMEOUT = 'KafkaJSRequestTimeoutError'
 
 /** The part of kafkajs's private `Connection` that the patch touches. */
 export interface ConnectionLike {
   socket?: Socket
-  /** What has come of a response that is not whole yet. */
-  chunks: Buffer[]
-  bytesBuffered: number
-  bytesNeeded: number
   isConnected(): boolean
   connect(): Promise<unknown>
   send(request: unknown): Promise<unknown>
@@ -68,9 +62,9 @@ export interface ConnectionLike {
  * heartbeats behind it, and it never ends by itself. This closes such a connection, as the Java client does; the next request opens
  * a new one. Returns false, and leaves kafkajs alone, when its version is another one.
  *
- * It also makes that new one begin anew: kafkajs keeps the first bytes of a response that the old connection did not finish, reads those of
- * the new one as their rest, and throws from a socket's event, which ends the process. And two requests that find it closed open one
- * connection together, not two.
+ * It also makes that new one begin anew: what the old one still brings would be read as part of its answers, and kafkajs throws then from a
+ * socket's event, which ends the process (`patchResponses` forgets the half answer). And two requests that find it closed open
+ * one connection together, not two.
  */
 export function patchSilentConnections(): boolean {
   const require = createRequire(import.meta.url)
@@ -109,8 +103,5 @@ export function patchSilentConnections(): boolean {
 function startAnew(connection: ConnectionLike, connect: () => Promise<unknown>): Promise<unknown> {
   // kafkajs only ends it: what it still brings would be read as if it came from the new one.
   connection.socket?.destroy()
-  connection.chunks = []
-  connection.bytesBuffered = 0
-  connection.bytesNeeded = LENGTH_BYTES
   return connect.call(connection)
 }

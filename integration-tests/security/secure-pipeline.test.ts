@@ -54,7 +54,8 @@ describe('with TLS to every server', () => {
       await succeed('load', '--ledger', ledger, '--traces', '20')
       const service = await runScript('tracing-process.ts', ['60000'], own)
       logs.push(service.stdout, service.stderr)
-      assert.match(service.stdout, /"isFlushed":true,"spans":\{"accepted":10,"sent":10/, service.stderr)
+      const { isFlushed, spans } = JSON.parse(service.stdout)
+      assert.deepEqual([isFlushed, spans.accepted, spans.sent], [true, 10, 10], service.stderr)
 
       const worker = new CliProcess(['worker'], own)
       const database = openClickHouse({

@@ -2,6 +2,7 @@ import { testFragment, testRecord, testRecordType } from '../src/sinks/fragments
 import { exportRequests } from '../src/sinks/otlp/export-requests.ts'
 import { ProtoWriter } from '../src/sinks/otlp/proto-writer.ts'
 import { SpanBytes } from '../src/sinks/otlp/span-bytes.ts'
+import { compareByTurns } from './by-turns.ts'
 import { benchTrace, SPANS_PER_TRACE } from './data.ts'
 
 /**
@@ -18,22 +19,12 @@ const fragments = Array.from({ length: TRACES }, (_, index) =>
 )
 const writer = new ProtoWriter()
 const encoders = { objects: undefined, bytes: new SpanBytes(testRecordType) }
-const figures: Record<keyof typeof encoders, number[]> = { objects: [], bytes: [] }
-const rounds = Number(process.argv[2] ?? 20)
-for (let round = 0; round < rounds; round++) {
-  for (const [name, bytes] of Object.entries(encoders)) {
-    const before = process.cpuUsage()
-    let sent = 0
-    for (const request of exportRequests(fragments, { bytes, writer }, LIMITS)) sent += request.spanCount
-    const { user, system } = process.cpuUsage(before)
-    if (sent !== TRACES * SPANS_PER_TRACE) throw new Error(`encoded ${sent} spans`)
-    figures[name as keyof typeof encoders].push((user + system) / sent)
-  }
-}
-for (const [name, values] of Object.entries(figures)) {
-  values.sort((a, b) => a - b)
-  const median = values[values.length >> 1] ?? 0
-  process.stdout.write(
-    `${name.padEnd(8)} ${median.toFixed(2)} µs of CPU a span (median of ${rounds}, least ${values[0]?.toFixed(2)})\n`,
-  )
-}
+compareByTurns(['objects', 'bytes'], Number(process.argv[2] ?? 20), (way) => {
+  const before = process.cpuUsage()
+  let spans = 0
+  for (const request of exportRequests(fragments, { bytes: encoders[way], writer }, LIMITS))
+    spans += request.spanCount
+  const cpu = process.cpuUsage(before)
+  if (spans !== TRACES * SPANS_PER_TRACE) throw new Error(`encoded ${spans} spans`)
+  return { spans, cpu }
+})

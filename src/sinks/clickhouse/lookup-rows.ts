@@ -27,6 +27,19 @@ export interface LookupText {
   chatLength: number
 }
 
+export function noLookupText(): LookupText {
+  return {
+    sidAt: 0,
+    sidLength: 0,
+    appAt: 0,
+    appLength: 0,
+    uidAt: 0,
+    uidLength: 0,
+    chatAt: 0,
+    chatLength: 0,
+  }
+}
+
 /** An id of the SID at hand, with its place in `#text`. */
 class Entry {
   kind = SID
@@ -53,16 +66,7 @@ export class LookupRows {
   /** Trace ids of the record at hand. */
   #traces = Buffer.alloc(TRACE_ID_BYTES * 16)
   #traceCount = 0
-  readonly #place: LookupText = {
-    sidAt: 0,
-    sidLength: 0,
-    appAt: 0,
-    appLength: 0,
-    uidAt: 0,
-    uidLength: 0,
-    chatAt: 0,
-    chatLength: 0,
-  }
+  readonly #place = noLookupText()
   #ofMs = Number.NaN
   #ofNs = 0n
 

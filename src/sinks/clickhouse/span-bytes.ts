@@ -5,11 +5,11 @@ import { TimeClamp } from '../../model/time.ts'
 import { rowVersion } from '../../model/version.ts'
 import { AttributeBytes } from './attribute-bytes.ts'
 import type { KnownFields } from './known-fields.ts'
-import type { LookupRows, LookupText } from './lookup-rows.ts'
+import { type LookupRows, noLookupText } from './lookup-rows.ts'
 import { receivedAtNs, uint32 } from './record-context.ts'
 import type { ResourceColumns, ResourcePart, ScopeColumns, ScopePart } from './shared-parts.ts'
 import type { SpanWalk } from './span-bytes-walk.ts'
-import { LEVEL_FIELD, pushSparseCount, type SpanBlock } from './span-columns.ts'
+import { ArrayGroup, LEVEL_FIELD, pushSparseCount, type SpanBlock } from './span-columns.ts'
 import { EVENT_LEVELS, levelOfEvent } from './span-error.ts'
 import { TimeBounds } from './time-bounds.ts'
 
@@ -32,6 +32,8 @@ export class SpanBytes {
   readonly #block: SpanBlock
   readonly #resources: ResourceColumns
   readonly #scopes: ScopeColumns
+  readonly #events: ArrayGroup
+  readonly #links: ArrayGroup
   readonly #resourceParts = new PartCache<ResourcePart>()
   readonly #scopeParts = new PartCache<ScopePart>()
   readonly #levels: number[] = []
@@ -42,16 +44,7 @@ export class SpanBytes {
   #firstRow = 0
   /** Of the record's start times. */
   readonly #starts = new TimeBounds()
-  readonly #ids: LookupText = {
-    sidAt: 0,
-    sidLength: 0,
-    appAt: 0,
-    appLength: 0,
-    uidAt: 0,
-    uidLength: 0,
-    chatAt: 0,
-    chatLength: 0,
-  }
+  readonly #ids = noLookupText()
   #receivedAtMs = Number.NaN
   #receivedAtNs = 0n
   #version = 0n
@@ -62,6 +55,8 @@ export class SpanBytes {
     this.known = known
     this.#resources = resources
     this.#scopes = scopes
+    this.#events = new ArrayGroup(c, 'events.')
+    this.#links = new ArrayGroup(c, 'links.')
     this.attributes = new AttributeBytes(c.attributes, c.attribute_types)
     this.eventAttributes = new AttributeBytes(c['events.attributes'].items, c['events.attribute_types'].items)
     this.linkAttributes = new AttributeBytes(c['links.attributes'].items, c['links.attribute_types'].items)
@@ -73,13 +68,7 @@ export class SpanBytes {
   }
 
   beginEvents(): void {
-    const c = this.#block.columns
-    const row = this.#block.rows
-    c['events.time'].pad(row)
-    c['events.name'].pad(row)
-    c['events.attributes'].pad(row)
-    c['events.attribute_types'].pad(row)
-    c['events.dropped_attributes_count'].pad(row)
+    this.#events.beginRow(this.#block.rows)
   }
 
   addEvent(
@@ -104,24 +93,11 @@ export class SpanBytes {
   }
 
   endEvents(): void {
-    const c = this.#block.columns
-    c['events.time'].endRow()
-    c['events.name'].endRow()
-    c['events.attributes'].endRow()
-    c['events.attribute_types'].endRow()
-    c['events.dropped_attributes_count'].endRow()
+    this.#events.endRow()
   }
 
   beginLinks(): void {
-    const c = this.#block.columns
-    const row = this.#block.rows
-    c['links.trace_id'].pad(row)
-    c['links.span_id'].pad(row)
-    c['links.trace_state'].pad(row)
-    c['links.attributes'].pad(row)
-    c['links.attribute_types'].pad(row)
-    c['links.dropped_attributes_count'].pad(row)
-    c['links.flags'].pad(row)
+    this.#links.beginRow(this.#block.rows)
   }
 
   addLink(
@@ -142,14 +118,7 @@ export class SpanBytes {
   }
 
   endLinks(): void {
-    const c = this.#block.columns
-    c['links.trace_id'].endRow()
-    c['links.span_id'].endRow()
-    c['links.trace_state'].endRow()
-    c['links.attributes'].endRow()
-    c['links.attribute_types'].endRow()
-    c['links.dropped_attributes_count'].endRow()
-    c['links.flags'].endRow()
+    this.#links.endRow()
   }
 
   addTimes(startHigh: number, startLow: number, endHigh: number, endLow: number): void {

@@ -2,6 +2,7 @@ import { SPANS_COLUMNS } from '../../storage/clickhouse/columns.ts'
 import { type KnownField, KnownFields } from './known-fields.ts'
 import { Block, type BlockColumns } from './native/block.ts'
 import type { ChunkPool } from './native/chunk-pool.ts'
+import { ArrayColumn } from './native/composite-columns.ts'
 import type { Int32Column } from './native/fixed-columns.ts'
 import { uint32 } from './record-context.ts'
 
@@ -53,6 +54,27 @@ export type SpanColumns = BlockColumns<typeof SPANS_COLUMNS>
 /** An empty block of `spans`. */
 export function createSpanBlock(pool: ChunkPool): SpanBlock {
   return new Block(SPANS_COLUMNS, pool, SPARSE_COLUMNS)
+}
+
+/** Arrays that have the same length in each row: those of the events of a span, or of its links. */
+export class ArrayGroup {
+  readonly #columns: readonly ArrayColumn[]
+
+  /** @param prefix of the names of the columns, such as `events.` */
+  constructor(c: SpanColumns, prefix: 'events.' | 'links.') {
+    this.#columns = Object.entries(c).flatMap(([name, column]) =>
+      name.startsWith(prefix) && column instanceof ArrayColumn ? [column] : [],
+    )
+  }
+
+  /** Before the first element of the row `row` is pushed: most rows have none. */
+  beginRow(row: number): void {
+    for (const column of this.#columns) column.pad(row)
+  }
+
+  endRow(): void {
+    for (const column of this.#columns) column.endRow()
+  }
 }
 
 /** Adds a count to a sparse column, in the row `row`. OTLP's counts are uint32, Avro's long is wider. */

@@ -9,6 +9,7 @@ import { pushRecordContext, type RecordContext, recordContext, uint32 } from './
 import { ResourceColumns, type ResourcePart, ScopeColumns, type ScopePart } from './shared-parts.ts'
 import { SpanBytes } from './span-bytes.ts'
 import {
+  ArrayGroup,
   createKnownFields,
   createSpanBlock,
   LEVEL_FIELD,
@@ -40,6 +41,8 @@ export class SpanRows {
   readonly #known: KnownFields
   readonly #events: AttributeWriter
   readonly #links: AttributeWriter
+  readonly #eventsGroup: ArrayGroup
+  readonly #linksGroup: ArrayGroup
   /** This filling of this block, and no other's: encoded parts of an earlier one, or of another block, mean nothing here. */
   #epoch: object = {}
 
@@ -61,6 +64,8 @@ export class SpanRows {
       c['links.attribute_types'].items,
       this.#references,
     )
+    this.#eventsGroup = new ArrayGroup(c, 'events.')
+    this.#linksGroup = new ArrayGroup(c, 'links.')
     this.bytes = new SpanBytes(this.block, this.#known, this.#resources, this.#scopes)
   }
 
@@ -155,36 +160,20 @@ export class SpanRows {
   #pushEvents(span: Span): void {
     if (span.events.length === 0) return
     const c = this.block.columns
-    const row = this.block.rows
-    c['events.time'].pad(row)
-    c['events.name'].pad(row)
-    c['events.attributes'].pad(row)
-    c['events.attribute_types'].pad(row)
-    c['events.dropped_attributes_count'].pad(row)
+    this.#eventsGroup.beginRow(this.block.rows)
     span.events.forEach((event, place) => {
       c['events.time'].items.push(event.timeNs)
       c['events.name'].items.pushString(event.name)
       this.#events.write(event.attributes, `events.${place}.attributes.`)
       c['events.dropped_attributes_count'].items.push(uint32(event.droppedAttributesCount))
     })
-    c['events.time'].endRow()
-    c['events.name'].endRow()
-    c['events.attributes'].endRow()
-    c['events.attribute_types'].endRow()
-    c['events.dropped_attributes_count'].endRow()
+    this.#eventsGroup.endRow()
   }
 
   #pushLinks(span: Span): void {
     if (span.links.length === 0) return
     const c = this.block.columns
-    const row = this.block.rows
-    c['links.trace_id'].pad(row)
-    c['links.span_id'].pad(row)
-    c['links.trace_state'].pad(row)
-    c['links.attributes'].pad(row)
-    c['links.attribute_types'].pad(row)
-    c['links.dropped_attributes_count'].pad(row)
-    c['links.flags'].pad(row)
+    this.#linksGroup.beginRow(this.block.rows)
     span.links.forEach((link, place) => {
       c['links.trace_id'].items.pushString(link.traceId)
       c['links.span_id'].items.pushString(link.spanId)
@@ -193,12 +182,6 @@ export class SpanRows {
       c['links.dropped_attributes_count'].items.push(uint32(link.droppedAttributesCount))
       c['links.flags'].items.push(uint32(link.flags))
     })
-    c['links.trace_id'].endRow()
-    c['links.span_id'].endRow()
-    c['links.trace_state'].endRow()
-    c['links.attributes'].endRow()
-    c['links.attribute_types'].endRow()
-    c['links.dropped_attributes_count'].endRow()
-    c['links.flags'].endRow()
+    this.#linksGroup.endRow()
   }
 }

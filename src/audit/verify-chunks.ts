@@ -1,9 +1,13 @@
 import type { ExpectedTrace } from './expected.ts'
 import { expectedTimes } from './expected-times.ts'
-import type { RowBounds } from './verify-reader.ts'
+import type { RowBounds, TimeRange } from './verify-reader.ts'
 
-export const CHUNK_TRACES = 200
-const CHUNK_ROWS = 4_000
+/** A query costs about the same for ten traces as for a thousand: it reads the granules of the minutes in which they lie. */
+export const CHUNK_TRACES = 1_000
+const CHUNK_ROWS = 20_000
+/** Times further apart than this are ranges of their own, so that one span of 2003 does not make a query read everything since. */
+const RANGE_GAP_NS = 600_000_000_000n
+const MAX_RANGES = 64
 const MS_NS = 1_000_000n
 
 /** Traces in pieces that are small enough for one query. */
@@ -26,12 +30,8 @@ export async function* chunks(
 /** Where the rows of these traces lie if all is well; `undefined` when the senders did not say enough. */
 export function boundsOf(traces: readonly ExpectedTrace[]): RowBounds | undefined {
   const appIds = new Set<string>()
-  let firstNs: bigint | undefined
-  let lastNs: bigint | undefined
-  const include = (timeNs: bigint) => {
-    if (firstNs === undefined || timeNs < firstNs) firstNs = timeNs
-    if (lastNs === undefined || timeNs > lastNs) lastNs = timeNs
-  }
+  const times: bigint[] = []
+  const include = (timeNs: bigint) => times.push(timeNs)
   for (const { spans, revisions } of traces) {
     for (const { appId, startTimeNs, endTimeNs, events } of spans) {
       if (appId === undefined || startTimeNs === undefined || endTimeNs === undefined || events === undefined)
@@ -52,7 +52,21 @@ export function boundsOf(traces: readonly ExpectedTrace[]): RowBounds | undefine
       include(expectedTimes(BigInt(`0x${logId.slice(0, 12)}`) * MS_NS, 0n, []).startNs)
     }
   }
-  return firstNs === undefined || lastNs === undefined ? undefined : { appIds: [...appIds], firstNs, lastNs }
+  return times.length === 0 ? undefined : { appIds: [...appIds], ranges: rangesOf(times) }
+}
+
+/** The times in as few ranges as have no long gap, at most {@link MAX_RANGES}. */
+function rangesOf(times: bigint[]): TimeRange[] {
+  times.sort((one, other) => (one < other ? -1 : one > other ? 1 : 0))
+  for (let gapNs = RANGE_GAP_NS; ; gapNs *= 16n) {
+    const ranges: { firstNs: bigint; lastNs: bigint }[] = []
+    for (const timeNs of times) {
+      const range = ranges.at(-1)
+      if (range !== undefined && timeNs - range.lastNs <= gapNs) range.lastNs = timeNs
+      else ranges.push({ firstNs: timeNs, lastNs: timeNs })
+    }
+    if (ranges.length <= MAX_RANGES) return ranges
+  }
 }
 
 /** A growing row of flags. */

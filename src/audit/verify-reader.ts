@@ -127,6 +127,12 @@ const TRACE_SELECT = [
 /** Where rows are expected to lie: a reader may skip everything else. */
 export interface RowBounds {
   readonly appIds: readonly string[]
+  /** At least one. */
+  readonly ranges: readonly TimeRange[]
+}
+
+/** Unix nanoseconds, both inclusive. */
+export interface TimeRange {
   readonly firstNs: bigint
   readonly lastNs: bigint
 }
@@ -183,17 +189,20 @@ export class RowReader {
     const conditions = [`sid IN (${sids.map((sid) => quote(sid, "'")).join(', ')})`]
     if (bounds !== undefined) {
       conditions.push(`app_id IN (${bounds.appIds.map((app) => quote(app, "'")).join(', ')})`)
-      conditions.push(
-        `${timeColumn} >= fromUnixTimestamp64Nano(toInt64(${bounds.firstNs - MINUTE_NS}), 'UTC')`,
+      const ranges = bounds.ranges.map(
+        ({ firstNs, lastNs }) =>
+          `${timeColumn} BETWEEN ${timeOf(firstNs - MINUTE_NS)} AND ${timeOf(lastNs + MINUTE_NS)}`,
       )
-      conditions.push(
-        `${timeColumn} <= fromUnixTimestamp64Nano(toInt64(${bounds.lastNs + MINUTE_NS}), 'UTC')`,
-      )
+      conditions.push(`(${ranges.join(' OR ')})`)
     }
     return await this.#client.query<Row>(
       `SELECT ${select.join(', ')} FROM ${this.#database}.${view} WHERE ${conditions.join(' AND ')}`,
     )
   }
+}
+
+function timeOf(timeNs: bigint): string {
+  return `fromUnixTimestamp64Nano(toInt64(${timeNs}), 'UTC')`
 }
 
 function quote(text: string, mark: "'" | '`'): string {

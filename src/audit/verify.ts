@@ -86,8 +86,7 @@ class Verification {
 
   async run(): Promise<VerifyReport> {
     let ordinal = 0
-    for await (const chunk of chunks(this.#options.expected())) {
-      const verdicts = await this.#check(chunk, boundsOf(chunk))
+    for await (const verdicts of this.#firstPass()) {
       for (const { trace, found, verdict } of verdicts) {
         if (verdict.isClean) {
           this.#see(trace.sid, found)
@@ -107,6 +106,19 @@ class Verification {
       details,
       isClean: FAULTS.every((fault) => this.#counts[fault] === 0),
     }
+  }
+
+  /** Chunk by chunk, in order; the server works on the next one while this one is compared. */
+  async *#firstPass(): AsyncGenerator<CheckedTrace[]> {
+    let ahead: Promise<CheckedTrace[]> | undefined
+    for await (const chunk of chunks(this.#options.expected())) {
+      const next = this.#check(chunk, boundsOf(chunk))
+      // Whoever awaits it later meets the error.
+      next.catch(() => undefined)
+      if (ahead !== undefined) yield await ahead
+      ahead = next
+    }
+    if (ahead !== undefined) yield await ahead
   }
 
   /** Slots in which the server has more rows than the first pass read, with what it counted. */

@@ -14,6 +14,7 @@ import type { Logger } from '../telemetry/logger.ts'
 import { registerCodecs } from './codecs.ts'
 import { forwardKafkajsLogs } from './kafkajs-log.ts'
 import { patchSilentConnections, patchTimerSpin } from './kafkajs-patch.ts'
+import { patchRecords } from './kafkajs-records.ts'
 import { patchResponses } from './kafkajs-responses.ts'
 
 /** Paths of PEM files. `true` in its place: TLS with the system's certificate authorities. */
@@ -66,10 +67,10 @@ export function createKafka(connection: KafkaConnection, options: KafkaClientOpt
     )
   }
   registerCodecs()
-  if (!patchTimerSpin() || !patchSilentConnections() || !patchResponses()) {
+  if (!patchTimerSpin() || !patchSilentConnections() || !patchResponses() || !patchRecords()) {
     options.logger.warn(
       { source: 'kafkajs' },
-      'kafkajs has another version than expected: its idle timer, its silent connections and its responses are left as they are',
+      'kafkajs has another version than expected: its idle timer, its silent connections, its responses and their records are left as they are',
     )
   }
   // We pass our own partitioner; the line would only confuse the user of a service.

@@ -1,4 +1,5 @@
 import type { Batch, Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs'
+import { FetchedMessage } from '../../kafka/record-batches.ts'
 import type { Clock } from '../../model/clock.ts'
 import { SiderealError } from '../../model/errors.ts'
 import type { SourceRecord } from '../../model/task.ts'
@@ -278,6 +279,7 @@ function coordinatorAway(groupId: string, cause: unknown): SiderealError {
 }
 
 function toRecord(message: KafkaMessage): SourceRecord {
+  if (message instanceof FetchedMessage) return message.record
   return {
     offset: Number(message.offset),
     appendTimeMs: Number(message.timestamp),

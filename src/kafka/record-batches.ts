@@ -1,0 +1,229 @@
+import type { RecordHeaders } from '../model/dead-letter.ts'
+import type { SourceRecord } from '../model/task.ts'
+
+/*
+ * Layout of a record batch (magic 2): base offset int64 · length int32, of what follows · leader epoch int32 · magic int8 · CRC int32 · attributes int16 ·
+ * last offset delta int32 · first timestamp int64 · max timestamp int64 · producer id int64 · producer epoch int16 · base sequence int32 ·
+ * number of records int32 · records, packed as a whole.
+ */
+const LENGTH_AT = 8
+const HEAD_BYTES = 12
+const MAGIC_AT = 16
+const ATTRIBUTES_AT = 21
+const FIRST_TIMESTAMP_AT = 27
+const MAX_TIMESTAMP_AT = 35
+const PRODUCER_ID_AT = 43
+const COUNT_AT = 57
+const RECORDS_AT = 61
+
+const LOG_APPEND_TIME = 0x08
+const IN_TRANSACTION = 0x10
+const IS_CONTROL = 0x20
+
+const MAGIC = 2
+/** What the smallest record takes, with its length. */
+const MIN_RECORD_BYTES = 7
+type HeaderValue = Buffer | null | (Buffer | null)[]
+const NO_HEADERS: RecordHeaders = Object.freeze({})
+
+/** What kafkajs asks about the batch of a record, to leave out what an aborted transaction wrote. */
+interface BatchContext {
+  readonly producerId: string
+  readonly inTransaction: boolean
+  readonly isControlBatch: boolean
+}
+
+/** A record as kafkajs's consumer wants to see it, around the record as our source does: nothing is made that only one of them reads. */
+export class FetchedMessage {
+  readonly record: SourceRecord
+  readonly batchContext: BatchContext
+  readonly attributes = 0
+  readonly magicByte = MAGIC
+
+  constructor(record: SourceRecord, batchContext: BatchContext) {
+    this.record = record
+    this.batchContext = batchContext
+  }
+
+  get offset(): string {
+    return String(this.record.offset)
+  }
+
+  get timestamp(): string {
+    return String(this.record.appendTimeMs)
+  }
+
+  get key(): Buffer | null {
+    return this.record.key
+  }
+
+  get value(): Buffer | null {
+    return this.record.value
+  }
+
+  get headers(): RecordHeaders {
+    return this.record.headers
+  }
+
+  get isControlRecord(): boolean {
+    return this.batchContext.isControlBatch
+  }
+}
+
+/** Unpacks the records of a batch; `undefined`: they are as they lie. By the attributes of the batch. */
+export type FindCodec = (attributes: number) => { decompress(packed: Buffer): Promise<Buffer> } | null
+
+/** Whether these are record batches, and not message sets of before Kafka 0.11. */
+export function areRecordBatches(bytes: Buffer): boolean {
+  return bytes.length > MAGIC_AT && bytes[MAGIC_AT] === MAGIC
+}
+
+/**
+ * The records of one partition of a fetch. A broker cuts at `max.bytes`, inside a batch where need be: what is not whole is left out, and so is
+ * everything from the batch on whose codec throws an error of the name `partialError`.
+ *
+ * @throws Error when a batch contradicts itself: the log, or the way to it, is damaged
+ */
+export async function readRecordBatches(
+  bytes: Buffer,
+  findCodec: FindCodec,
+  partialError: string,
+): Promise<FetchedMessage[]> {
+  const messages: FetchedMessage[] = []
+  let at = 0
+  while (at + RECORDS_AT <= bytes.length) {
+    const end = at + HEAD_BYTES + bytes.readInt32BE(at + LENGTH_AT)
+    if (end > bytes.length) break
+    if (end < at + RECORDS_AT) throw damaged(bytes, at, 'it is shorter than its head')
+    const codec = findCodec(bytes.readInt16BE(at + ATTRIBUTES_AT))
+    const records = bytes.subarray(at + RECORDS_AT, end)
+    if (codec === null) readRecords(records, bytes, at, messages)
+    else if (records.length > 0) {
+      let unpacked: Buffer
+      try {
+        unpacked = await codec.decompress(records)
+      } catch (error) {
+        if (error instanceof Error && error.name === partialError) break
+        throw error
+      }
+      readRecords(unpacked, bytes, at, messages)
+    }
+    at = end
+  }
+  return messages
+}
+
+/** @param bytes where the head of the batch lies, from `at` on */
+function readRecords(records: Buffer, bytes: Buffer, at: number, messages: FetchedMessage[]): void {
+  const attributes = bytes.readInt16BE(at + ATTRIBUTES_AT)
+  const baseOffset = Number(bytes.readBigInt64BE(at))
+  const firstTimestamp = Number(bytes.readBigInt64BE(at + FIRST_TIMESTAMP_AT))
+  const appendTime =
+    (attributes & LOG_APPEND_TIME) === 0 ? undefined : Number(bytes.readBigInt64BE(at + MAX_TIMESTAMP_AT))
+  const count = bytes.readInt32BE(at + COUNT_AT)
+  if (count * MIN_RECORD_BYTES > records.length)
+    throw damaged(bytes, at, `${records.length} bytes cannot be ${count} records`)
+  const inTransaction = (attributes & IN_TRANSACTION) !== 0
+  const context: BatchContext = {
+    producerId: inTransaction ? String(bytes.readBigInt64BE(at + PRODUCER_ID_AT)) : '-1',
+    inTransaction,
+    isControlBatch: (attributes & IS_CONTROL) !== 0,
+  }
+  const reader = new RecordReader(records)
+  for (let index = 0; index < count; index++) {
+    const record = reader.read(baseOffset, firstTimestamp, appendTime)
+    if (record === undefined) throw damaged(bytes, at, `its record ${index} is cut short`)
+    messages.push(new FetchedMessage(record, context))
+  }
+}
+
+function damaged(bytes: Buffer, at: number, reason: string): Error {
+  return new Error(`the record batch at offset ${bytes.readBigInt64BE(at)} is damaged: ${reason}`)
+}
+
+/** Reads record after record: length · attributes int8 · timestamp delta · offset delta · key · value · headers, all numbers varints. */
+class RecordReader {
+  readonly #bytes: Buffer
+  #at = 0
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes
+  }
+
+  /** `undefined` when the bytes end too early. */
+  read(baseOffset: number, firstTimestamp: number, appendTime: number | undefined): SourceRecord | undefined {
+    const length = this.#varint()
+    const end = this.#at + length
+    // Also what is not a number.
+    if (!(length > 0 && end <= this.#bytes.length)) return undefined
+    this.#at += 1
+    const timestampDelta = this.#varint()
+    const offset = baseOffset + this.#varint()
+    const key = this.#view(end)
+    const value = this.#view(end)
+    const headers = this.#headers(end)
+    if (key === undefined || value === undefined || headers === undefined || !(this.#at <= end))
+      return undefined
+    this.#at = end
+    return { offset, appendTimeMs: appendTime ?? firstTimestamp + timestampDelta, key, value, headers }
+  }
+
+  /** A key or a value: length −1 is null. `undefined` when it is not within `end`. */
+  #view(end: number): Buffer | null | undefined {
+    const length = this.#varint()
+    if (length < 0) return null
+    const start = this.#at
+    if (!(start + length <= end)) return undefined
+    this.#at = start + length
+    return this.#bytes.subarray(start, start + length)
+  }
+
+  /** As kafkajs gives them: a name that comes again has a list. */
+  #headers(end: number): RecordHeaders | undefined {
+    const count = this.#varint()
+    if (count === 0) return NO_HEADERS
+    const headers: Record<string, HeaderValue> = {}
+    for (let index = 0; index < count; index++) {
+      const name = this.#view(end)
+      const value = this.#view(end)
+      if (name === undefined || value === undefined) return undefined
+      addHeader(headers, name === null ? '' : name.toString(), value)
+    }
+    return headers
+  }
+
+  /** A zigzag varint of up to 64 bits, exact within the safe integers; NaN beyond the end. */
+  #varint(): number {
+    const bytes = this.#bytes
+    const first = bytes[this.#at]!
+    if (first < 0x80) {
+      this.#at += 1
+      return (first >>> 1) ^ -(first & 1)
+    }
+    const second = bytes[this.#at + 1]!
+    if (second < 0x80) {
+      this.#at += 2
+      const short = (first & 0x7f) | (second << 7)
+      return (short >>> 1) ^ -(short & 1)
+    }
+    let value = 0
+    for (let factor = 1; ; factor *= 128) {
+      const byte = bytes[this.#at++]
+      if (byte === undefined) return Number.NaN
+      value += (byte & 0x7f) * factor
+      if (byte < 0x80) break
+    }
+    return value % 2 === 0 ? value / 2 : -(value + 1) / 2
+  }
+}
+
+/** Not by spreading, as kafkajs does: the headers of one record may be a hundred thousand. */
+function addHeader(headers: Record<string, HeaderValue>, name: string, value: Buffer | null): void {
+  const known = Object.hasOwn(headers, name) ? headers[name] : undefined
+  if (Array.isArray(known)) known.push(value)
+  else {
+    const all = known === undefined ? value : [known, value]
+    // Not assigned: a header may have the name `__proto__`.
+    Object.defineProperty(headers, name, { value: all, enumerable: true, configurable: true, writable: true })
+  }
+}

@@ -35,15 +35,17 @@ export interface MemoryCase {
 }
 
 const MIB = 1024 * 1024
-const OUTAGE_MS = 180_000
+/** How long each of the two lasts, at full size. */
+const HANGING_MS = 180_000
+const REFUSING_MS = 600_000
 
 export const MEMORY_CASES: Readonly<Record<string, MemoryCase>> = {
   backlog: {
-    about: 'a backlog of 2 million spans',
+    about: 'a backlog of 5 million spans',
     before: async (context) => [
       await load(context, [
         '--traces',
-        count(context, 166_667),
+        count(context, 416_667),
         '--spans-per-trace',
         '12',
         '--payload-share',
@@ -92,7 +94,7 @@ export const MEMORY_CASES: Readonly<Record<string, MemoryCase>> = {
     before: async (context) => [await payloads(context, 1_000, randomText, 1 * MIB)],
   },
   outage: {
-    about: 'ClickHouse hangs, then refuses, for 3 minutes each, under load',
+    about: 'ClickHouse hangs for 3 minutes, then refuses for 10, under a load of 2,000 spans a second',
     during: async (context) => {
       const ledger = context.newFile('outage.jsonl')
       const loading = startLoad(context, ledger, [
@@ -104,10 +106,14 @@ export const MEMORY_CASES: Readonly<Record<string, MemoryCase>> = {
         '0.05',
       ])
       await context.untilDelivering()
-      for (const state of ['hanging', 'refusing'] as const) {
+      const states = [
+        ['hanging', HANGING_MS],
+        ['refusing', REFUSING_MS],
+      ] as const
+      for (const [state, lastsMs] of states) {
         context.say(`ClickHouse is ${state}`)
         context.clickHouse.set(state)
-        await sleep(OUTAGE_MS * context.scale)
+        await sleep(lastsMs * context.scale)
       }
       context.say('ClickHouse is back')
       context.clickHouse.set('open')

@@ -15,10 +15,10 @@ import { Group } from './group.ts'
 import { LoadProcess } from './load-process.ts'
 import { quantile } from './metrics.ts'
 import { Poison } from './poison.ts'
-import { calmDelay, type Report } from './report.ts'
+import { calmDelay, type Report, type ReportedInjection } from './report.ts'
 import { sendAgain } from './sending-again.ts'
 import { SupervisedWorker } from './supervised-worker.ts'
-import { delaysDuring, runTimeline } from './timeline.ts'
+import { delaysDuring, type Injection, runTimeline } from './timeline.ts'
 import { Watch } from './watch.ts'
 import { WrittenRows } from './written-rows.ts'
 
@@ -28,6 +28,8 @@ const CALM_MS = 10_000
 const SPANS_A_RECORD = 2.7
 const POISON_SHARE = 0.001
 const SEND_MS = 120_000
+/** Counts go through every row of the run. */
+const COUNT_MS = 600_000
 
 export interface ChaosRunOptions {
   readonly seed: number
@@ -87,7 +89,13 @@ export class ChaosRun {
       database: env('SIDEREAL_CLICKHOUSE_DATABASE'),
       requestTimeoutMs: 10_000,
     })
-    const written = new WrittenRows(clickHouse)
+    const written = new WrittenRows(
+      new ClickHouse({
+        url: env('SIDEREAL_CLICKHOUSE_URL'),
+        database: env('SIDEREAL_CLICKHOUSE_DATABASE'),
+        requestTimeoutMs: COUNT_MS,
+      }),
+    )
     await written.create()
     const producer = new CheckedProducer({
       kafka: createKafka({ brokers }, { clientId: 'chaos-producer', logger: silentLogger }),
@@ -128,7 +136,6 @@ export class ChaosRun {
         say,
       },
       watch,
-      written,
       durationMs: minutes * 60_000,
       broken: (what) => {
         say(`BROKEN ${what}`)
@@ -170,15 +177,30 @@ export class ChaosRun {
       rowsRewritten: await written.totalRepeated(),
       calmDelayMs: calmDelay(timeline),
       verdict,
-      // Only now: what was sent during a fault may have become visible long after it.
-      injections: timeline.injections.map((injection) => {
-        const delays = delaysDuring(injection, canaries.delays)
-        return { ...injection, p99DelayMs: quantile(delays, 0.99), maxDelayMs: Math.max(0, ...delays) }
-      }),
+      injections: await this.#withConsequences(timeline.injections, canaries, written),
     }
     await group.close()
-    await clickHouse.close()
+    await Promise.all([clickHouse.close(), written.close()])
     return report
+  }
+
+  /** Only at the end: what was sent during a fault may have become visible long after it, and to count rows takes the server a while. */
+  async #withConsequences(
+    injections: readonly Injection[],
+    canaries: Canaries,
+    written: WrittenRows,
+  ): Promise<ReportedInjection[]> {
+    const reported: ReportedInjection[] = []
+    for (const injection of injections) {
+      const delays = delaysDuring(injection, canaries.delays)
+      reported.push({
+        ...injection,
+        rewritten: await written.repeatedBetween(injection.startedMs, injection.recoveredMs),
+        p99DelayMs: quantile(delays, 0.99),
+        maxDelayMs: Math.max(0, ...delays),
+      })
+    }
+    return reported
   }
 
   async #workers(chaos: ChaosStack): Promise<SupervisedWorker[]> {

@@ -4,6 +4,8 @@ import type { Injection, Timeline } from './timeline.ts'
 
 /** An injection, and how long traces took meanwhile. */
 export interface ReportedInjection extends Injection {
+  /** Span rows that were written meanwhile and had been written before. */
+  readonly rewritten: number
   readonly p99DelayMs: number
   readonly maxDelayMs: number
 }

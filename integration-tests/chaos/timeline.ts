@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { CanaryDelay } from './canaries.ts'
 import type { Fault, FaultContext } from './fault.ts'
 import type { Level, Watch } from './watch.ts'
-import type { WrittenRows } from './written-rows.ts'
 
 const RECOVERY_TIMEOUT_MS = 600_000
 const MIN_GAP_MS = 6_000
@@ -18,9 +17,8 @@ export interface Injection {
   readonly recoveryMs: number | undefined
   /** Records that some worker read and some worker had read before; ± what was on its way at both ends. */
   readonly reread: number
-  /** Span rows that were written and had been written before. */
-  readonly rewritten: number
   readonly measured: Readonly<Record<string, number>>
+  readonly recoveredMs: number
   /** From the start until the recovery, monotonic. */
   readonly window: { readonly fromMs: number; readonly untilMs: number }
 }
@@ -36,7 +34,6 @@ export interface TimelineOptions {
   readonly faults: readonly Fault[]
   readonly context: Omit<FaultContext, 'measured' | 'broken'>
   readonly watch: Watch
-  readonly written: WrittenRows
   readonly durationMs: number
   readonly broken: (what: string) => void
   readonly signal: AbortSignal
@@ -68,13 +65,13 @@ export async function runTimeline(options: TimelineOptions): Promise<Timeline> {
     injections.push(injection)
     const recovery =
       injection.recoveryMs === undefined ? 'NOT' : `after ${(injection.recoveryMs / 1_000).toFixed(1)} s`
-    say(`${injection.fault}: recovered ${recovery}; ${injection.rewritten} rows written again`)
+    say(`${injection.fault}: recovered ${recovery}`)
   }
   return { injections, calmDelaysMs }
 }
 
 async function inject(fault: Fault, options: TimelineOptions, level: Level): Promise<Injection> {
-  const { context, watch, written, broken } = options
+  const { context, watch, broken } = options
   const { say } = context
   const before = watch.last
   const startedMs = Date.now()
@@ -107,7 +104,7 @@ async function inject(fault: Fault, options: TimelineOptions, level: Level): Pro
     endedMs,
     recoveryMs: backAtMs === undefined ? undefined : Math.max(0, backAtMs - endedAtMs),
     reread: Math.max(0, Math.round(read - appended)),
-    rewritten: await written.repeatedBetween(startedMs, Date.now()),
+    recoveredMs: Date.now(),
     measured,
     window: { fromMs: startedAtMs, untilMs },
   }

@@ -25,7 +25,8 @@ export class WrittenRows {
     return await this.#count(
       `SELECT sum(n) AS n FROM (
         SELECT countIf(at BETWEEN ${time(fromMs)} AND ${time(toMs)}) - (min(at) BETWEEN ${time(fromMs)} AND ${time(toMs)}) AS n
-        FROM chaos_written GROUP BY id HAVING count() > 1 AND n > 0)`,
+        FROM chaos_written GROUP BY id HAVING count() > 1 AND n > 0)
+      SETTINGS optimize_aggregation_in_order = 1`,
     )
   }
 
@@ -35,6 +36,10 @@ export class WrittenRows {
 
   async totalRepeated(): Promise<number> {
     return await this.#count('SELECT count() - uniqExact(id) AS n FROM chaos_written')
+  }
+
+  async close(): Promise<void> {
+    await this.#client.close()
   }
 
   async #count(sql: string): Promise<number> {

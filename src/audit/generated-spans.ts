@@ -45,18 +45,21 @@ export function generateSpanBatches(random: SeededRandom, shape: SpanShape): Spa
   const payloadSpan = shape.hasPayload ? random.integer(0, shape.spans - 1) : -1
   const oddSpan = shape.hasOddTime ? random.integer(0, shape.spans - 1) : -1
   const orphan = shape.missing === 'parent' ? shape.spans - 1 : -1
-  const earlier: { traceId: string; spanId: string }[] = []
+  const earlier = new Map<string, { spanId: string }[]>([
+    [firstTraceId, []],
+    [secondTraceId, []],
+  ])
   const batches: SpanBatch[] = []
   for (let record = 0; record < recordCount; record++) {
     const traceId = record * 2 >= recordCount ? secondTraceId : firstTraceId
     const service = SERVICES[record % SERVICES.length]!
     const spans: Span[] = []
+    const known = earlier.get(traceId) ?? []
     for (
       let place = record * SPANS_PER_RECORD;
       place < Math.min(shape.spans, (record + 1) * SPANS_PER_RECORD);
       place++
     ) {
-      const known = earlier.filter((span) => span.traceId === traceId)
       const isFirstOfRecord = spans.length === 0
       let parentSpanId =
         known.length === 0 ? null : random.pick(isFirstOfRecord ? known : known.slice(-spans.length)).spanId
@@ -75,7 +78,7 @@ export function generateSpanBatches(random: SeededRandom, shape: SpanShape): Spa
         span.attributes.push({ key: 'gen_ai.prompt', value: textOfSize(random, payloadSize(random)) })
       if (place === oddSpan) setOddTime(random, span)
       spans.push(span)
-      earlier.push(span)
+      known.push(span)
     }
     const isLastService = record === recordCount - 1 && recordCount > 1
     const identity =

@@ -210,6 +210,7 @@ export class Oracle {
     const { tables, deadLetters, archived, options } = this.#world
     const place = placeOf(partition, offset, appendTimeMs)
     if (record.end !== 'rows') return deadLetters.has(place)
+    if (record.mayEnd !== undefined && deadLetters.has(place)) return true
     const { model, revision } = record
     const version = (BigInt(revision) << 48n) + BigInt(appendTimeMs)
     const isDone =
@@ -255,7 +256,11 @@ export class Oracle {
     for (let o = Math.max(offset + 1, log.start); o < log.end; o++) {
       const entry = log.entries[o]!
       if (entry.appendTimeMs >= dueMs) return
-      if (entry.record?.sid !== sid || entry.record.model === null || this.isDone(partition, entry)) continue
+      const { record } = entry
+      // One that may become a dead letter joins no trace then.
+      const isAny =
+        record === null || record.sid !== sid || record.model === null || record.mayEnd !== undefined
+      if (isAny || this.isDone(partition, entry)) continue
       this.fail(`${about} was closed before ${o} was read, which came in time`)
     }
   }

@@ -10,6 +10,7 @@ import { Pipeline } from '../../src/worker/pipeline.ts'
 import { Offload } from '../../src/worker/process/offload.ts'
 import { sourceSettings } from '../../src/worker/source/source-options.ts'
 import { SourceState } from '../../src/worker/source/source-state.ts'
+import { CapsOracle } from './caps-oracle.ts'
 import { KafkaClient } from './kafka-client.ts'
 import { PAYLOAD_LIMIT } from './records.ts'
 import { SimProcess } from './scheduler.ts'
@@ -83,6 +84,7 @@ export class WorkerLife {
         batchMs: options.batchMs,
         bestEffortQueueBytes: options.bestEffortQueueBytes,
         deadLetterTopic: 'dead-letters',
+        deadLetterLimits: world.deadLetterLimits,
         groupId: 'group',
       },
       {
@@ -160,10 +162,15 @@ export class WorkerLife {
   /** The handler, and what the oracle wants to see of it. */
   #observe(task: Task, handler: TaskHandler): TaskHandler {
     const seen = { taken: new Set<number>(), settled: undefined }
-    const { oracle } = this.#world
+    const { oracle, deadLetterLimits } = this.#world
+    const { deadLetters } = this.pipeline
+    const caps = new CapsOracle(this.#world, this.process.name, task, deadLetterLimits, this.pipeline.caps)
+    this.#world.refusedBudget.noteBegun(task.partition)
     return {
       onRecord: (record: SourceRecord) => {
+        const [before, letters] = [caps.before(), deadLetters.queuedRecords]
         const answer = handler.onRecord(record)
+        caps.after(before, { offset: record.offset, answer, isLetter: deadLetters.queuedRecords > letters })
         if (answer === 'taken') oracle.onTaken(this.process, task, record.offset, seen)
         return answer
       },
@@ -182,9 +189,9 @@ export class WorkerLife {
     const nothing = (): void => undefined
     return {
       debug: nothing,
-      info: nothing,
+      info: (fields, message) => this.#world.onInfoLine(fields, message),
       warn: nothing,
-      error: (fields, message) => this.#world.oracle.onErrorLine(fields, message),
+      error: (fields, message) => this.#world.onErrorLine(fields, message),
     }
   }
 }

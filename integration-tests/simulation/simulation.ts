@@ -228,9 +228,9 @@ function happen(world: World, fault: Exclude<Fault, { kind: 'kill at' | 'failure
     case 'memory over limit': {
       const life = world.lifeOf(fault.worker)
       if (life === undefined) break
-      life.isOverMemory = true
+      life.overMemorySinceMs = world.scheduler.nowMs
       world.scheduler.post(fault.forMs, null, 'memory is back', () => {
-        life.isOverMemory = false
+        life.overMemorySinceMs = undefined
       })
     }
   }

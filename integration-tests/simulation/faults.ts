@@ -44,13 +44,14 @@ export type Fault =
   | { readonly kind: 'evict'; readonly worker: number; readonly atMs: number }
   /** A member joins again, and the group was at rest; `isInVain` = its request does not arrive (a coordinator that has moved). */
   | { readonly kind: 'join'; readonly worker: number; readonly atMs: number; readonly isInVain: boolean }
-  /** One worker is started again and again. */
+  /** One worker is started again and again; meanwhile the others hear of committed offsets up to so much late. */
   | {
       readonly kind: 'storm'
       readonly worker: number
       readonly atMs: number
       readonly times: number
       readonly everyMs: number
+      readonly lateLedgersMs: number
     }
   /** What the coordinator says of committed offsets reaches one worker late: maybe after another assignment. */
   | {
@@ -136,6 +137,7 @@ const MAKERS: readonly [weight: number, make: (random: SeededRandom, options: Ru
       atMs: random.integer(0, 7_000),
       times: random.integer(2, 4),
       everyMs: random.integer(700, 1_700),
+      lateLedgersMs: random.pick([0, 3_000, 5_000]),
     }),
   ],
   [

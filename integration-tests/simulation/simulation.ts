@@ -185,11 +185,7 @@ function happen(world: World, fault: Exclude<Fault, { kind: 'kill at' | 'failure
       world.lifeOf(fault.worker)?.client.joinAgain(fault.isInVain)
       break
     case 'storm':
-      for (let i = 0; i < fault.times; i++) {
-        world.scheduler.post(i * fault.everyMs, null, 'storm', () =>
-          world.stop(fault.worker, fault.everyMs * 0.4),
-        )
-      }
+      storm(world, fault)
       break
     case 'late ledger':
       world.lifeOf(fault.worker)?.client.delayLedgers(fault.byMs, fault.forMs)
@@ -233,6 +229,17 @@ function happen(world: World, fault: Exclude<Fault, { kind: 'kill at' | 'failure
         life.overMemorySinceMs = undefined
       })
     }
+  }
+}
+
+function storm(world: World, fault: Extract<Fault, { kind: 'storm' }>): void {
+  const { worker, times, everyMs, lateLedgersMs } = fault
+  for (const life of world.lives) {
+    if (life.process.isAlive && life.index !== worker)
+      life.client.delayLedgers(lateLedgersMs, times * everyMs)
+  }
+  for (let i = 0; i < times; i++) {
+    world.scheduler.post(i * everyMs, null, 'storm', () => world.stop(worker, everyMs * 0.4))
   }
 }
 

@@ -27,12 +27,6 @@ export const OWNERSHIP_MUTATIONS: readonly Mutation[] = [
     'const settled = this.#readLedger(task, row.offset, row.metadata)',
     'const settled = this.#readLedger(task, row.offset, null)',
   ),
-  mutation(
-    'ledger beyond the end of the log believed',
-    `${SOURCE}intake.ts`,
-    'if (begins.settled.end <= end) {',
-    'if (end >= 0) {',
-  ),
   {
     name: 'ledger beyond the end of the log believed, at the start and afterwards',
     edits: [
@@ -135,12 +129,6 @@ export const OWNERSHIP_MUTATIONS: readonly Mutation[] = [
     `${DELIVER}best-effort-sink.ts`,
     'if (!(await waitUntil(this.#options.mayDeliver, clock, signal))) return false',
     '',
-  ),
-  mutation(
-    'writes go on while no commit gets through',
-    `${SOURCE}source-state.ts`,
-    'return waitingSinceMs === undefined || nowMs - waitingSinceMs <= maxUncommittedMs',
-    'return waitingSinceMs === undefined || maxUncommittedMs > 0',
   ),
   mutation(
     'heartbeat that tells the generation does not end doubt',

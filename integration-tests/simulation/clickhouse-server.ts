@@ -3,7 +3,7 @@ import { SiderealError } from '../../src/model/errors.ts'
 import type { CloseReason, FragmentFacts, LogFact } from '../../src/model/fragment.ts'
 import type { ClickHouse } from '../../src/storage/clickhouse/client.ts'
 import { type NativeRow, readNative } from './native-reader.ts'
-import { logRowKey, REFUSED, spanRowKey } from './records.ts'
+import { logRowKey, REFUSED, spanRowKey, type TableName } from './records.ts'
 import type { SimProcess } from './scheduler.ts'
 import type { StoredFragment, StoredRow } from './tables.ts'
 import type { World } from './world.ts'
@@ -48,15 +48,21 @@ export function clickHouseFor(world: World, process: SimProcess): ClickHouse {
   return client as unknown as ClickHouse
 }
 
+const FORMS = new Map<string, { table: TableName; rowOf: (row: NativeRow) => StoredRow }>([
+  ['spans', { table: 'spans', rowOf: spanRow }],
+  ['node_trace_logs', { table: 'node_trace_logs', rowOf: logRow }],
+  ['node_logs', { table: 'node_logs', rowOf: nodeRow }],
+])
+
 /** False = refused. */
 function insert(world: World, table: string, rows: readonly NativeRow[]): boolean {
   if (rows.some((row) => (table === 'spans' ? row['name'] : row['question']) === REFUSED)) return false
-  for (const row of rows) {
-    if (table === 'spans') world.insertRow('spans', spanRow(row))
-    else if (table === 'node_trace_logs') world.insertRow('node_trace_logs', logRow(row))
-    else if (table === 'node_logs') world.insertRow('node_logs', nodeRow(row))
-    else if (table === 'trace_fragments') world.insertFragment(fragmentRow(row))
-  }
+  if (table === 'trace_fragments') for (const row of rows) world.insertFragment(fragmentRow(row))
+  const form = FORMS.get(table)
+  if (form === undefined) return true
+  const stored = rows.map(form.rowOf)
+  if (stored.some(({ key, version }) => world.deploy.refuses(form.table, key, version))) return false
+  for (const row of stored) world.insertRow(form.table, row)
   return true
 }
 

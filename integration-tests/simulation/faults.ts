@@ -1,5 +1,5 @@
 import type { SeededRandom } from '../../src/audit/seeded-random.ts'
-import type { RunOptions } from './options.ts'
+import { isTight, type RunOptions } from './options.ts'
 
 /** Requests that a fault can hit. */
 export const REQUESTS = [
@@ -42,6 +42,33 @@ export type Fault =
     }
   | { readonly kind: 'freeze'; readonly worker: number; readonly atMs: number; readonly forMs: number }
   | { readonly kind: 'evict'; readonly worker: number; readonly atMs: number }
+  /** A member joins again, and the group was at rest; `isInVain` = its request does not arrive (a coordinator that has moved). */
+  | { readonly kind: 'join'; readonly worker: number; readonly atMs: number; readonly isInVain: boolean }
+  /** One worker is started again and again; meanwhile the others hear of committed offsets up to so much late. */
+  | {
+      readonly kind: 'storm'
+      readonly worker: number
+      readonly atMs: number
+      readonly times: number
+      readonly everyMs: number
+      readonly lateLedgersMs: number
+    }
+  /** What the coordinator says of committed offsets reaches one worker late: maybe after another assignment. */
+  | {
+      readonly kind: 'late ledger'
+      readonly worker: number
+      readonly atMs: number
+      readonly forMs: number
+      readonly byMs: number
+    }
+  /** See {@link BadDeploy}. Mended, or not, as the run's options say. */
+  | {
+      readonly kind: 'bad deploy'
+      readonly how: 'schema' | 'rows'
+      readonly atMs: number
+      readonly forMs: number
+      readonly share: number
+    }
   | { readonly kind: 'astray'; readonly worker: number; readonly atMs: number; readonly by: number }
   | {
       readonly kind: 'failure'
@@ -101,6 +128,27 @@ const MAKERS: readonly [weight: number, make: (random: SeededRandom, options: Ru
     }),
   ],
   [2, (random, o) => ({ kind: 'evict', ...when(random, o) })],
+  [2, (random, o) => ({ kind: 'join', ...when(random, o), isInVain: random.chance(0.5) })],
+  [
+    1,
+    (random, o) => ({
+      kind: 'storm',
+      worker: random.integer(0, o.workers - 1),
+      atMs: random.integer(0, 7_000),
+      times: random.integer(2, 4),
+      everyMs: random.integer(700, 1_700),
+      lateLedgersMs: random.pick([0, 3_000, 5_000]),
+    }),
+  ],
+  [
+    2,
+    (random, o) => ({
+      kind: 'late ledger',
+      ...when(random, o),
+      forMs: random.pick([2_000, 5_000]),
+      byMs: random.pick([1_000, 3_000, 5_000]),
+    }),
+  ],
   [1, (random, o) => ({ kind: 'astray', ...when(random, o), by: random.pick([-3, 2, 5]) })],
   [
     12,
@@ -145,7 +193,7 @@ const MAKERS: readonly [weight: number, make: (random: SeededRandom, options: Ru
 export function randomFaults(random: SeededRandom, options: RunOptions): Fault[] {
   const count = random.pick([0, 1, 1, 2, 3, 4, 6, 9])
   const total = MAKERS.reduce((sum, [weight]) => sum + weight, 0)
-  return Array.from({ length: count }, () => {
+  const faults = Array.from({ length: count }, () => {
     let at = random.next() * total
     for (const [weight, make] of MAKERS) {
       at -= weight
@@ -153,6 +201,19 @@ export function randomFaults(random: SeededRandom, options: RunOptions): Fault[]
     }
     return MAKERS[0]![1](random, options)
   })
+  // Without it the caps have little to do; with the caps of production no run has enough records.
+  if (isTight(options)) faults.push(badDeploy(random))
+  return faults
+}
+
+function badDeploy(random: SeededRandom): Fault {
+  return {
+    kind: 'bad deploy',
+    how: random.pick(['schema', 'rows']),
+    atMs: random.integer(0, 5_000),
+    forMs: random.pick([2_000, 5_000, 10_000]),
+    share: random.pick([0.6, 1, 1]),
+  }
 }
 
 export function describeFault(fault: Fault): string {

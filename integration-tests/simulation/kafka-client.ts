@@ -3,7 +3,12 @@ import type { SiderealError } from '../../src/model/errors.ts'
 import type { SourceRecord } from '../../src/model/task.ts'
 import { NOTHING_TAKEN } from '../../src/worker/source/intake.ts'
 import type { SourceSettings } from '../../src/worker/source/source-options.ts'
-import type { CommitRequest, OffsetQuestion, SourcePort } from '../../src/worker/source/source-port.ts'
+import type {
+  CommitRequest,
+  CommittedRow,
+  OffsetQuestion,
+  SourcePort,
+} from '../../src/worker/source/source-port.ts'
 import type { SourceState } from '../../src/worker/source/source-state.ts'
 import type { JoinAnswer } from './kafka-group.ts'
 import type { LogEntry, PartitionLog } from './kafka-log.ts'
@@ -41,6 +46,9 @@ export class KafkaClient implements SourcePort {
   readonly #seeks = new Map<number, number>()
   readonly #paused = new Set<number>()
   #joins = 0
+  #assignment = 0
+  /** Answers about committed offsets come up to so much later, until then. */
+  #lateLedgers = { byMs: 0, untilMs: 0 }
   #isJoining = false
   #isStopped = false
   /** When the broker last took a heartbeat or a join of ours, as this process knows it. */
@@ -80,6 +88,15 @@ export class KafkaClient implements SourcePort {
     }
   }
 
+  /** A fetch met a moved leader, or new partitions: kafkajs joins again, and tells nobody. */
+  joinAgain(isInVain: boolean): void {
+    if (this.#generation >= 0) this.#join(isInVain)
+  }
+
+  delayLedgers(byMs: number, forMs: number): void {
+    this.#lateLedgers = { byMs, untilMs: this.#world.scheduler.nowMs + forMs }
+  }
+
   /** After a leader move the fetchers of both leaders may deliver a range. */
   repeatNext(partition: number): void {
     this.#repeats.add(partition)
@@ -100,12 +117,18 @@ export class KafkaClient implements SourcePort {
   }
 
   readLedger(assignment: number, partitions: readonly number[]): void {
+    this.#assignment = assignment
+    const told = (rows: readonly CommittedRow[]): void => {
+      if (assignment === this.#assignment) this.#world.oracle.onLedgerRead(this.#process, rows)
+      this.#state?.onLedgerRead(assignment, rows)
+    }
     this.#call({
       name: 'read ledger',
       serve: () => partitions.map((partition) => this.#world.committedRow(partition)),
       onAnswer: (rows) => {
-        this.#world.oracle.onLedgerRead(this.#process, rows)
-        this.#state?.onLedgerRead(assignment, rows)
+        const { byMs, untilMs } = this.#lateLedgers
+        if (untilMs < this.#world.scheduler.nowMs) told(rows)
+        else this.#after(this.#random.next() * byMs, () => told(rows))
       },
       onError: (error) => this.#state?.onLedgerFailed(assignment, error),
     })
@@ -150,7 +173,7 @@ export class KafkaClient implements SourcePort {
     this.#world.onFatal(this.#process, error)
   }
 
-  #join(): void {
+  #join(isInVain = false): void {
     if (this.#isStopped || this.#isJoining) return
     this.#isJoining = true
     this.isInDoubt = true
@@ -164,6 +187,10 @@ export class KafkaClient implements SourcePort {
       this.#isJoining = false
       // kafkajs gives the join up and goes on in the old generation, if it has one; a heartbeat tells which.
       if (this.#generation < 0) this.#after(REJOIN_MS, () => this.#join())
+    }
+    if (isInVain) {
+      this.#after(this.#world.network.delayMs(), failed)
+      return
     }
     const who = { memberId: this.#memberId, instanceId: this.#settings.instanceId, clientId: this.#clientId }
     this.#call({

@@ -41,6 +41,7 @@ export class KafkaGroup {
   readonly #rows = new Map<number, CommitEntry>()
   #lastMember = 0
   #rebalance: { cancel(): void } | null = null
+  #assigned: ReadonlyMap<string, readonly number[]> = new Map()
   #round = 0
   generation = 0
   /** As far as the leader's metadata knows. */
@@ -67,6 +68,7 @@ export class KafkaGroup {
     who: { memberId: string; instanceId: string; clientId: string },
     onJoined: (answer: JoinAnswer) => void,
   ): void {
+    if (this.#answersAtRest(who.memberId, onJoined)) return
     const memberId = this.#members.has(who.memberId) ? who.memberId : `${who.clientId}-${++this.#lastMember}`
     this.#members.set(memberId, {
       ...who,
@@ -76,6 +78,16 @@ export class KafkaGroup {
     })
     this.#prepare()
     this.#completeIfAllAreHere()
+  }
+
+  /** A follower that joins again as it was is told what it has: the generation goes on. A leader makes the group rebalance. */
+  #answersAtRest(memberId: string, onJoined: (answer: JoinAnswer) => void): boolean {
+    const member = this.#members.get(memberId)
+    const [leader] = this.#members.keys()
+    if (this.#rebalance !== null || member === undefined || memberId === leader) return false
+    member.lastSeenMs = this.#scheduler.nowMs
+    onJoined({ memberId, generation: this.generation, partitions: this.#assigned.get(memberId) ?? [] })
+    return true
   }
 
   heartbeat(memberId: string, generation: number): GroupError | undefined {
@@ -157,6 +169,7 @@ export class KafkaGroup {
     this.generation += 1
     const partitions = Array.from({ length: this.knownPartitions }, (_, i) => i)
     const assigned = assignPartitions(this.#options.topic, partitions, [...this.#members.values()])
+    this.#assigned = assigned
     for (const member of this.#members.values()) {
       member.lastSeenMs = this.#scheduler.nowMs
       const { onJoined, memberId } = member

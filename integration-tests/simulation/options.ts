@@ -1,4 +1,5 @@
 import type { SeededRandom } from '../../src/audit/seeded-random.ts'
+import { DEAD_LETTER_LIMITS, type DeadLetterLimits } from '../../src/model/dead-letter-cap.ts'
 import type { ClosingRules } from '../../src/worker/assemble/trace-table.ts'
 
 /** How one run is set up. Everything is small and quick: a schedule is 20 to 200 records in half a minute of virtual time. */
@@ -40,6 +41,22 @@ export interface RunOptions {
   /** False = nobody tells the generation at the join; the first heartbeat does. */
   readonly knowsGeneration: boolean
   readonly hasInstanceIds: boolean
+  readonly deadLetterLimits: DeadLetterLimits
+  /** How partitions that stand still for their dead letters go on: what was wrong is mended and they notice, or workers start again, or without limits. */
+  readonly capEnding: 'mended' | 'mended, restarted' | 'limits lifted'
+}
+
+/** Few enough dead letters for a run of so few records. */
+const TIGHT_LIMITS: readonly DeadLetterLimits[] = [
+  { maxConsecutive: 2, maxRatio: 0 },
+  { maxConsecutive: 3, maxRatio: 0 },
+  { maxConsecutive: 0, maxRatio: 0.002 },
+  { maxConsecutive: 0, maxRatio: 0.004 },
+  { maxConsecutive: 3, maxRatio: 0.004 },
+]
+
+export function isTight({ deadLetterLimits }: RunOptions): boolean {
+  return deadLetterLimits !== DEAD_LETTER_LIMITS
 }
 
 export function randomOptions(random: SeededRandom): RunOptions {
@@ -85,5 +102,14 @@ export function randomOptions(random: SeededRandom): RunOptions {
     appendSkewMs: random.pick([0, 0, 300]),
     knowsGeneration: random.chance(0.8),
     hasInstanceIds: random.chance(0.3),
+    deadLetterLimits: random.chance(0.1) ? random.pick(TIGHT_LIMITS) : DEAD_LETTER_LIMITS,
+    // To wait until a partition notices takes a minute of ticks: not in every run.
+    capEnding: random.pick([
+      'mended',
+      'mended, restarted',
+      'mended, restarted',
+      'limits lifted',
+      'limits lifted',
+    ]),
   }
 }

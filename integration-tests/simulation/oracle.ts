@@ -8,12 +8,17 @@ import { isComplete } from './expected-trace.ts'
 import type { LogEntry } from './kafka-log.ts'
 import type { SimProcess } from './scheduler.ts'
 import { placeOf } from './sinks.ts'
+import type { WorkerLife } from './worker-life.ts'
 import type { World } from './world.ts'
 
 /** Share of the session after which nobody may write any more. */
 const LEASE_SHARE = 0.8
 /** A record of the simulation with what it costs in memory, at most. */
 const MAX_RECORD_BYTES = 2_500
+/** A fragment with the facts of its rows, against its records alone, at most. */
+const FACTS_FACTOR = 2.5
+/** Within so much of a process's time it notices that its memory is short. */
+const MEMORY_PAUSE_MS = 250
 
 export interface RetentionLoss {
   readonly partition: number
@@ -112,12 +117,22 @@ export class Oracle {
   /** A task takes each record once, and none that its ledger says is settled. */
   onTaken(process: SimProcess, task: Task, offset: number, seen: TaskSeen): void {
     const place = `${task.partition}/${offset}`
+    this.#checkMemory(process, place)
     if (seen.taken.has(offset)) this.fail(`${process.name} takes ${place} twice in one life of the task`)
     seen.taken.add(offset)
     seen.settled ??= this.#settledFor(process, task.partition)
     // What an unclean election cut is read again from the start, as it must be.
     if (this.#world.log(task.partition).cut.length > 0 || !seen.settled.has(offset)) return
     this.fail(`${process.name} takes ${place} again, and its ledger says that it is settled`)
+  }
+
+  /** Near its memory limit a process reads nothing until what it holds is delivered. */
+  #checkMemory(process: SimProcess, place: string): void {
+    const life = this.#world.lives.find((one) => one.process === process)
+    const { nowMs } = this.#world.scheduler
+    const since = [life?.overMemorySinceMs, life?.undeliveredSinceMs, process.stoppedUntilMs]
+    if (since.some((atMs) => atMs === undefined || nowMs - atMs < MEMORY_PAUSE_MS)) return
+    this.fail(`${process.name} takes ${place} while it is over its memory limit and has fragments to deliver`)
   }
 
   /** Records that are settled move the time as well: no trace may stay open over its age while they pass. */
@@ -127,6 +142,14 @@ export class Oracle {
     this.fail(
       `${process.name} keeps a trace open that is ${appendTimeMs - oldestMs} ms old while settled records pass`,
     )
+  }
+
+  checkOpenTraces({ process, pipeline, openTraces }: WorkerLife): void {
+    if (this.#world.options.appendSkewMs > 0) return
+    const most = openTraces.most()
+    const open = pipeline.assembly.openTraces
+    if (most === undefined || open <= most) return
+    this.fail(`${process.name} has ${open} open traces, and the time of all but ${most} has passed`)
   }
 
   /** What the ledger that a process read says of a partition. */
@@ -175,13 +198,16 @@ export class Oracle {
       if (!life.process.isAlive || life.hasLeft) continue
       const { assembly, deliverer, memory } = life.pipeline
       const { openBytes, undeliveredBytes } = life.shares
+      if (deliverer.undeliveredBytes === 0) life.undeliveredSinceMs = undefined
+      else life.undeliveredSinceMs ??= this.#world.scheduler.nowMs
       if (assembly.openBytes > openBytes * memory.scale) {
         this.fail(
           `${life.process.name} holds ${assembly.openBytes} bytes in open traces; its share is ${openBytes}`,
         )
       }
-      const batch = this.#world.options.maxFetchRecords * MAX_RECORD_BYTES
-      if (assembly.openBytes + deliverer.undeliveredBytes > openBytes + undeliveredBytes + batch) {
+      // One record may close all that is open, whose facts then count too; the rest of its batch waits.
+      const most = openBytes * FACTS_FACTOR + undeliveredBytes + MAX_RECORD_BYTES
+      if (assembly.openBytes + deliverer.undeliveredBytes > most) {
         this.fail(
           `${life.process.name} holds ${deliverer.undeliveredBytes} undelivered bytes; its share is ${undeliveredBytes}`,
         )
@@ -210,6 +236,7 @@ export class Oracle {
     const { tables, deadLetters, archived, options } = this.#world
     const place = placeOf(partition, offset, appendTimeMs)
     if (record.end !== 'rows') return deadLetters.has(place)
+    if (record.mayEnd !== undefined && deadLetters.has(place)) return true
     const { model, revision } = record
     const version = (BigInt(revision) << 48n) + BigInt(appendTimeMs)
     const isDone =
@@ -255,7 +282,11 @@ export class Oracle {
     for (let o = Math.max(offset + 1, log.start); o < log.end; o++) {
       const entry = log.entries[o]!
       if (entry.appendTimeMs >= dueMs) return
-      if (entry.record?.sid !== sid || entry.record.model === null || this.isDone(partition, entry)) continue
+      const { record } = entry
+      // One that may become a dead letter joins no trace then.
+      const isAny =
+        record === null || record.sid !== sid || record.model === null || record.mayEnd !== undefined
+      if (isAny || this.isDone(partition, entry)) continue
       this.fail(`${about} was closed before ${o} was read, which came in time`)
     }
   }

@@ -29,6 +29,8 @@ export interface ProducedRecord {
   readonly headers: Record<string, string>
   /** Where it must end. `refused` = the tables refuse its content. */
   readonly end: 'rows' | DeadLetterReason
+  /** Where it may end instead, while a bad deployment is not mended. */
+  readonly mayEnd?: DeadLetterReason
   readonly rows: readonly ExpectedRow[]
   /** What the rows of `trace_fragments` must hold of it, once it is settled. */
   readonly factKeys: readonly bigint[]

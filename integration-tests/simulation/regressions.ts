@@ -12,4 +12,6 @@ export const REGRESSIONS: readonly Regression[] = [
   { seed: 3_814, found: 'a log that was cut within what the ledger names was not noticed' },
   { seed: 12_746, found: 'a kept task was read again when its committed row was told late' },
   { seed: 12_553, found: 'what retention took before a stretch of control records was not counted' },
+  { seed: 1_483, found: 'a join that failed before the first heartbeat left the process in doubt for ever' },
+  { seed: 6_584, found: 'what was deleted of a log that is read again was not counted as lost' },
 ]

@@ -25,7 +25,7 @@ export function schemaSource(world: World, process: SimProcess): SchemaSource {
           name: 'registry',
           process,
           timeoutMs: TIMEOUT_MS,
-          serve: () => world.recordTypes.get(id),
+          serve: () => (world.deploy.hasSchema(id) ? world.recordTypes.get(id) : undefined),
           onAnswer: (type) => {
             if (type === undefined) {
               const code =

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { reportOf, runCampaign } from './campaign.ts'
-import { runMutations } from './mutations.ts'
+import { runMutations } from './mutation-runner.ts'
 import { keepAll, parseKept, reduceTo } from './shrink.ts'
 import { runSchedule, scheduleOf } from './simulation.ts'
 import { simulatedRecordTypes } from './world.ts'

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { reportOf, runCampaign } from './campaign.ts'
+import { misfits } from './mutation-runner.ts'
 import { REGRESSIONS } from './regressions.ts'
 import { describe, keepAll, keptText, parseKept, reduceTo, shrink } from './shrink.ts'
 import { runSchedule, scheduleOf } from './simulation.ts'
@@ -31,6 +32,10 @@ test('seeds that once found something find nothing', async () => {
     const { violation } = await runSchedule(scheduleOf(seed), recordTypes)
     assert.equal(violation, undefined, `seed ${seed} (${found})`)
   }
+})
+
+test('each rule of the list of mutations is where the list says that it is', () => {
+  assert.deepEqual(misfits(), [])
 })
 
 test('a seed gives the same events in the same order each time', async () => {

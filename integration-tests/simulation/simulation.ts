@@ -2,13 +2,21 @@ import { SeededRandom } from '../../src/audit/seeded-random.ts'
 import type { RecordType } from '../../src/codec/record-type.ts'
 import { FAULTS_END_MS, type Fault, REQUESTS, randomFaults } from './faults.ts'
 import { PartitionLog } from './kafka-log.ts'
-import { type RunOptions, randomOptions } from './options.ts'
+import { isTight, type RunOptions, randomOptions } from './options.ts'
 import { type PlannedRecord, START_MS, TraceGenerator } from './traces.ts'
 import { World } from './world.ts'
 
 /** How long a run may take to come to rest after the last fault, in virtual time. */
 const REST_MS = 90_000
 const LOOK_MS = 500
+/** When a bad deployment is mended: a partition that stands still notices within 90 s, the longest pause and the life of a refusal. */
+const MENDED_MS = 11_000
+/** After the last fault. Records that were bad all along may have stopped a partition too: so limits are lifted in the end. */
+const CAP_ENDS = {
+  mended: { restarts: false, liftedAfterMs: 88_000 },
+  'mended, restarted': { restarts: true, liftedAfterMs: 8_000 },
+  'limits lifted': { restarts: false, liftedAfterMs: 0 },
+} as const
 
 /** Everything that a run does from outside, decided before it begins: a run is a function of its schedule. */
 export interface Schedule {
@@ -40,6 +48,13 @@ export interface RunFigures {
   readonly deadLetters: number
   readonly fragments: number
   readonly failedCommits: number
+  /** Partitions that stood still for their dead letters, and went on by themselves. */
+  readonly capStops: number
+  readonly capReleases: number
+  readonly limitsLifted: number
+  /** Runs with a metadata limit of 64 characters or less, and with a ledger that is ignored. */
+  readonly shortLedgers: number
+  readonly ignoredLedgers: number
 }
 
 export function scheduleOf(seed: number): Schedule {
@@ -75,8 +90,15 @@ export async function runSchedule(
   }
   const lastMs = Math.max(FAULTS_END_MS, ...records.map(({ atMs }) => atMs))
   await runUntil(world, START_MS + lastMs)
-  const limitMs = START_MS + lastMs + REST_MS
+  const capEnd = isTight(options) ? CAP_ENDS[options.capEnding] : undefined
+  if (capEnd?.restarts === true) world.restartAll()
+  const limitMs = START_MS + lastMs + REST_MS + (capEnd?.liftedAfterMs ?? 0)
   while (!isAtRest(world) && world.scheduler.nowMs < limitMs && world.oracle.violation === undefined) {
+    const restMs = world.scheduler.nowMs - START_MS - lastMs
+    if (capEnd !== undefined && !world.areLimitsLifted && restMs >= capEnd.liftedAfterMs) {
+      checkStops(world)
+      world.liftLimits()
+    }
     await runUntil(world, world.scheduler.nowMs + LOOK_MS)
   }
   if (world.oracle.violation === undefined) {
@@ -159,6 +181,22 @@ function happen(world: World, fault: Exclude<Fault, { kind: 'kill at' | 'failure
       if (memberId !== undefined) world.group.leave(memberId)
       break
     }
+    case 'join':
+      world.lifeOf(fault.worker)?.client.joinAgain(fault.isInVain)
+      break
+    case 'storm':
+      storm(world, fault)
+      break
+    case 'late ledger':
+      world.lifeOf(fault.worker)?.client.delayLedgers(fault.byMs, fault.forMs)
+      break
+    case 'bad deploy':
+      world.deploy.begin(fault.how, fault.share)
+      world.scheduler.post(fault.forMs, null, 'bad deploy ends', () => world.deploy.end())
+      if (world.options.capEnding !== 'limits lifted') {
+        world.scheduler.post(MENDED_MS - fault.atMs, null, 'mended', () => world.deploy.mend())
+      }
+      break
     case 'astray':
       world.lifeOf(fault.worker)?.client.goAstray(fault.by)
       break
@@ -186,11 +224,22 @@ function happen(world: World, fault: Exclude<Fault, { kind: 'kill at' | 'failure
     case 'memory over limit': {
       const life = world.lifeOf(fault.worker)
       if (life === undefined) break
-      life.isOverMemory = true
+      life.overMemorySinceMs = world.scheduler.nowMs
       world.scheduler.post(fault.forMs, null, 'memory is back', () => {
-        life.isOverMemory = false
+        life.overMemorySinceMs = undefined
       })
     }
+  }
+}
+
+function storm(world: World, fault: Extract<Fault, { kind: 'storm' }>): void {
+  const { worker, times, everyMs, lateLedgersMs } = fault
+  for (const life of world.lives) {
+    if (life.process.isAlive && life.index !== worker)
+      life.client.delayLedgers(lateLedgersMs, times * everyMs)
+  }
+  for (let i = 0; i < times; i++) {
+    world.scheduler.post(i * everyMs, null, 'storm', () => world.stop(worker, everyMs * 0.4))
   }
 }
 
@@ -203,6 +252,21 @@ function isCalm({ faults, options }: Schedule): boolean {
 /** The client itself delivers what was not asked for. */
 function isClientAstray({ faults, options }: Schedule): boolean {
   return options.oldBatchChance > 0 || faults.some(({ kind }) => kind === 'astray' || kind === 'leader move')
+}
+
+/** What stands still now must have a reason that is still there. */
+function checkStops(world: World): void {
+  if (world.options.capEnding !== 'mended') return
+  for (const life of world.lives) {
+    if (!life.process.isAlive) continue
+    for (const { partition, offset } of life.pipeline.caps.stops) {
+      const { entries } = world.log(partition)
+      // A fragment that was refused for several records is told by the first of them.
+      if (entries.some((entry) => entry.record?.end === 'refused')) continue
+      if (entries[offset]?.record?.mayEnd === undefined) continue
+      world.oracle.fail(`partition ${partition} stands still at ${offset}, which was mended long ago`)
+    }
+  }
 }
 
 /** Then kept tasks go on where they were: without one batch fetched twice. */
@@ -229,5 +293,10 @@ function figuresOf(world: World): RunFigures {
     deadLetters: world.deadLetters.size,
     fragments,
     failedCommits: sum(({ commitsFailed }) => commitsFailed),
+    capStops: world.capStops,
+    capReleases: world.capReleases,
+    limitsLifted: world.areLimitsLifted ? 1 : 0,
+    shortLedgers: world.options.clientLedgerCharacters <= 64 ? 1 : 0,
+    ignoredLedgers: world.options.ledger === 'ignored' ? 1 : 0,
   }
 }

@@ -55,7 +55,7 @@ class LeanTableSink implements Pick<Sink, 'write'> {
     for (const fragment of fragments) {
       const kept: FragmentRecord[] = []
       for (const record of fragment.records) {
-        const taken = rowsToWrite(record)
+        const taken = this.#rowsToWrite(record)
         if (taken === undefined) {
           refused.push({ record, reason: 'a constraint' })
         } else {
@@ -78,6 +78,25 @@ class LeanTableSink implements Pick<Sink, 'write'> {
     })
   }
 
+  /** Undefined = the server refuses a row of it. */
+  #rowsToWrite(record: FragmentRecord): RowToWrite[] | undefined {
+    const model = record.decode()
+    const isSpans = 'spans' in model
+    if (isSpans ? model.spans.some(({ name }) => name === REFUSED) : model.question === REFUSED)
+      return undefined
+    const version = (BigInt(isSpans ? 0 : model.revision) << 48n) + BigInt(record.receivedAtMs)
+    const rows = rowsOf(model, deliveredText)
+    if (rows.some(({ table, key }) => this.#world.deploy.refuses(table, key, version))) return undefined
+    return rows.map(({ table, key, content }, i) => {
+      const factKey = isSpans
+        ? spanKey(model.spans[i]!.traceId, model.spans[i]!.spanId)
+        : i === 0
+          ? logKey(model.logId)
+          : nodeKey(model.logId, i - 1)
+      return { table, row: { key, content, version, factKey } }
+    })
+  }
+
   #factsOf(records: readonly FragmentRecord[]): readonly FragmentFacts[] {
     if (records.length === 0) return []
     const collector = new FactsCollector()
@@ -86,23 +105,6 @@ class LeanTableSink implements Pick<Sink, 'write'> {
     }
     return collector.build()
   }
-}
-
-/** Undefined = the server refuses a row of it. */
-function rowsToWrite(record: FragmentRecord): RowToWrite[] | undefined {
-  const model = record.decode()
-  const isSpans = 'spans' in model
-  if (isSpans ? model.spans.some(({ name }) => name === REFUSED) : model.question === REFUSED)
-    return undefined
-  const version = (BigInt(isSpans ? 0 : model.revision) << 48n) + BigInt(record.receivedAtMs)
-  return rowsOf(model, deliveredText).map(({ table, key, content }, i) => {
-    const factKey = isSpans
-      ? spanKey(model.spans[i]!.traceId, model.spans[i]!.spanId)
-      : i === 0
-        ? logKey(model.logId)
-        : nodeKey(model.logId, i - 1)
-    return { table, row: { key, content, version, factKey } }
-  })
 }
 
 /** A destination that only knows which records it was given: the archive, an OTLP receiver. */

@@ -10,7 +10,9 @@ import { Pipeline } from '../../src/worker/pipeline.ts'
 import { Offload } from '../../src/worker/process/offload.ts'
 import { sourceSettings } from '../../src/worker/source/source-options.ts'
 import { SourceState } from '../../src/worker/source/source-state.ts'
+import { CapsOracle } from './caps-oracle.ts'
 import { KafkaClient } from './kafka-client.ts'
+import { OpenTracesOracle } from './open-traces-oracle.ts'
 import { PAYLOAD_LIMIT } from './records.ts'
 import { SimProcess } from './scheduler.ts'
 import { deadLetterProducer, payloadStorage, schemaSource } from './services.ts'
@@ -33,7 +35,10 @@ export class WorkerLife {
   readonly shares: ReturnType<typeof memoryShares>
   /** Records that best-effort sinks said they lost. */
   lostToBestEffort = 0
-  isOverMemory = false
+  readonly openTraces: OpenTracesOracle
+  /** Undefined = the process is below its memory limit. */
+  overMemorySinceMs: number | undefined
+  undeliveredSinceMs: number | undefined
   hasLeft = false
   readonly #world: World
   #ticker: Timer | undefined
@@ -43,6 +48,7 @@ export class WorkerLife {
     this.#world = world
     this.index = index
     this.process = new SimProcess(`w${index}.${life}`)
+    this.openTraces = new OpenTracesOracle(options.rules, (partition) => world.log(partition))
     const seeded = new SeededRandom(world.seed, 5, index, life)
     const random = (): number => seeded.next()
     this.clock = scheduler.clockOf(this.process, seeded.integer(-3_600_000, 3_600_000))
@@ -83,6 +89,7 @@ export class WorkerLife {
         batchMs: options.batchMs,
         bestEffortQueueBytes: options.bestEffortQueueBytes,
         deadLetterTopic: 'dead-letters',
+        deadLetterLimits: world.deadLetterLimits,
         groupId: 'group',
       },
       {
@@ -115,7 +122,7 @@ export class WorkerLife {
         random,
         logger,
         collectGarbage: () => undefined,
-        readRss: () => (this.isOverMemory ? options.maxMemoryBytes + 1 : 0),
+        readRss: () => (this.overMemorySinceMs === undefined ? 0 : options.maxMemoryBytes + 1),
       },
     )
   }
@@ -160,17 +167,27 @@ export class WorkerLife {
   /** The handler, and what the oracle wants to see of it. */
   #observe(task: Task, handler: TaskHandler): TaskHandler {
     const seen = { taken: new Set<number>(), settled: undefined }
-    const { oracle } = this.#world
+    const { oracle, deadLetterLimits } = this.#world
+    const { deadLetters } = this.pipeline
+    const caps = new CapsOracle(this.#world, this.process.name, task, deadLetterLimits, this.pipeline.caps)
+    this.#world.refusedBudget.noteBegun(task.partition)
     return {
       onRecord: (record: SourceRecord) => {
+        const [before, letters] = [caps.before(), deadLetters.queuedRecords]
         const answer = handler.onRecord(record)
-        if (answer === 'taken') oracle.onTaken(this.process, task, record.offset, seen)
+        caps.after(before, { offset: record.offset, answer, isLetter: deadLetters.queuedRecords > letters })
+        if (answer === 'taken') {
+          oracle.onTaken(this.process, task, record.offset, seen)
+          this.openTraces.noteTaken(task, record.offset, record.appendTimeMs)
+        }
         return answer
       },
       onSkipped: (record) => {
         handler.onSkipped(record)
         if (handler instanceof TaskAssembler)
           oracle.onSkipped(this.process, handler.oldestMs, record.appendTimeMs)
+        this.openTraces.noteSkipped(task, record.appendTimeMs)
+        oracle.checkOpenTraces(this)
       },
       onQuiet: (clockMs) => handler.onQuiet(clockMs),
       onTick: () => handler.onTick(),
@@ -182,9 +199,9 @@ export class WorkerLife {
     const nothing = (): void => undefined
     return {
       debug: nothing,
-      info: nothing,
+      info: (fields, message) => this.#world.onInfoLine(fields, message),
       warn: nothing,
-      error: (fields, message) => this.#world.oracle.onErrorLine(fields, message),
+      error: (fields, message) => this.#world.onErrorLine(fields, message),
     }
   }
 }

@@ -2,9 +2,13 @@ import { SeededRandom } from '../../src/audit/seeded-random.ts'
 import { bundledSchema } from '../../src/codec/bundled-schemas.ts'
 import { compileRecordType, type RecordType } from '../../src/codec/record-type.ts'
 import { DEAD_LETTER_HEADERS } from '../../src/model/dead-letter.ts'
+import type { DeadLetterLimits } from '../../src/model/dead-letter-cap.ts'
 import type { SiderealError } from '../../src/model/errors.ts'
+import type { LogFields } from '../../src/telemetry/logger.ts'
 import type { DeadLetterRecord } from '../../src/worker/deliver/dead-letters.ts'
 import type { CommittedRow } from '../../src/worker/source/source-port.ts'
+import { BadDeploy, DEPLOYED_LOG_SCHEMA_ID, DEPLOYED_SPANS_SCHEMA_ID } from './bad-deploy.ts'
+import { RefusedBudget } from './caps-oracle.ts'
 import type { Fault } from './faults.ts'
 import { KafkaGroup } from './kafka-group.ts'
 import { PartitionLog } from './kafka-log.ts'
@@ -43,6 +47,12 @@ export class World {
   readonly exported = new Set<string>()
   readonly deadLetters = new Map<string, StoredDeadLetter>()
   readonly oracle: Oracle
+  readonly deploy = new BadDeploy()
+  readonly refusedBudget: RefusedBudget
+  /** Of workers that start now. */
+  deadLetterLimits: DeadLetterLimits
+  capStops = 0
+  capReleases = 0
   readonly recordTypes: ReadonlyMap<number, RecordType>
   readonly lives: WorkerLife[] = []
   /** Starts workers, and starts them again. */
@@ -68,6 +78,8 @@ export class World {
     this.logs = Array.from({ length: options.partitions }, (_, p) => new PartitionLog(p, p % options.brokers))
     this.tables = new Tables((sha256) => this.payloads.has(sha256))
     this.oracle = new Oracle(this)
+    this.deadLetterLimits = options.deadLetterLimits
+    this.refusedBudget = new RefusedBudget(options.deadLetterLimits)
     this.group = new KafkaGroup(
       {
         topic: this.topic,
@@ -107,6 +119,20 @@ export class World {
     this.scheduler.post(awayMs, this.supervisor, `w${worker} starts`, () => this.startWorker(worker))
   }
 
+  /** What an operator does when bad records shall become dead letters. */
+  liftLimits(): void {
+    this.deadLetterLimits = { maxConsecutive: 0, maxRatio: 0 }
+    this.restartAll()
+  }
+
+  restartAll(): void {
+    for (let worker = 0; worker < this.options.workers; worker++) this.stop(worker, 100)
+  }
+
+  get areLimitsLifted(): boolean {
+    return this.deadLetterLimits !== this.options.deadLetterLimits
+  }
+
   stop(worker: number, awayMs: number): void {
     const life = this.lifeOf(worker)
     if (life === undefined) return
@@ -142,7 +168,10 @@ export class World {
     const partition =
       record === null ? this.#random.integer(0, this.logs.length - 1) : partitionOf(record, this.logs.length)
     const log = this.log(partition)
-    if (!log.isHeld) log.append(record, this.scheduler.nowMs)
+    if (!log.isHeld)
+      this.deploy.noteAppended(
+        log.append(record === null ? null : this.deploy.write(record), this.scheduler.nowMs),
+      )
     else if (record !== null) this.#held.push(record)
   }
 
@@ -189,7 +218,22 @@ export class World {
     const partition = Number(header('partition'))
     const offset = Number(header('offset'))
     const place = placeOf(partition, offset, Number(header('appendTimeMs')))
+    if (header('reason') === 'refused' && !this.areLimitsLifted) {
+      const problem = this.refusedBudget.noteStored(partition, offset)
+      if (problem !== undefined) this.oracle.fail(problem)
+    }
     this.deadLetters.set(place, { partition, offset, reason: header('reason'), record })
+  }
+
+  onErrorLine(fields: LogFields, message: string): void {
+    if (fields['code'] === 'SIDEREAL_DEAD_LETTER_CAP') this.capStops += 1
+    this.oracle.onErrorLine(fields, message)
+  }
+
+  onInfoLine(fields: LogFields, message: string): void {
+    if (message !== 'the partition goes on') return
+    this.capReleases += 1
+    this.refusedBudget.noteBegun(Number(fields['partition']))
   }
 
   #onRequest(process: SimProcess, name: string): void {
@@ -208,9 +252,13 @@ export class World {
 /** The schemas that the registry of the simulation has. Compiled once: they are functions without state. */
 export function simulatedRecordTypes(): ReadonlyMap<number, RecordType> {
   const limits = { payloadLimitBytes: PAYLOAD_LIMIT }
+  const compile = (name: 'sidereal.SpanBatch' | 'sidereal.NodeTraceLog', id: number) =>
+    [id, compileRecordType(bundledSchema(name).json, id, limits)] as const
   return new Map([
-    [SPANS_SCHEMA_ID, compileRecordType(bundledSchema('sidereal.SpanBatch').json, SPANS_SCHEMA_ID, limits)],
-    [LOG_SCHEMA_ID, compileRecordType(bundledSchema('sidereal.NodeTraceLog').json, LOG_SCHEMA_ID, limits)],
+    compile('sidereal.SpanBatch', SPANS_SCHEMA_ID),
+    compile('sidereal.NodeTraceLog', LOG_SCHEMA_ID),
+    compile('sidereal.SpanBatch', DEPLOYED_SPANS_SCHEMA_ID),
+    compile('sidereal.NodeTraceLog', DEPLOYED_LOG_SCHEMA_ID),
   ])
 }
 

@@ -118,6 +118,7 @@ export class Intake {
     const { row } = task
     if (row === undefined || this.#isStopped) return
     if (row.offset < 0) {
+      this.#countFormer(task, logStart)
       this.#open(task, new SettledSet(logStart), logStart)
       return
     }
@@ -293,9 +294,19 @@ export class Intake {
     table.drop(task)
     const fresh = table.gain(task.partition)
     fresh.row = { partition: task.partition, offset: -1, metadata: null }
+    fresh.former = task.settled
     fresh.mustCommit = true
     table.tellPauses([fresh])
     this.#deps.ask('start', [fresh])
+  }
+
+  /** A log that is read again from its start: what was read of it, not settled, and deleted since does not come again. */
+  #countFormer(task: SourceTask, logStart: number): void {
+    const { former } = task
+    if (former === undefined) return
+    task.former = undefined
+    const count = former.settleRange(former.watermark, logStart)
+    if (count > 0) this.#lost(task, logStart, count)
   }
 
   #lost(task: SourceTask, logStart: number, count: number): void {

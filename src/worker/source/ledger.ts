@@ -20,6 +20,8 @@ const DEFLATED = 2
 /** Beyond so many offsets above the watermark nothing is written down: the work of encoding stays bounded. */
 export const MAX_LEDGER_SPAN = 4 * 1024 * 1024
 const MAX_LEDGER_BYTES = MAX_LEDGER_SPAN * 2
+/** So few bytes fit wherever a ledger fits, and a compressor costs 9 µs and a quarter of a megabyte for a moment. */
+const MIN_DEFLATE_BYTES = 16
 /** Above this size only the likelier of bitmap and run lengths is deflated. */
 const TRY_ALL_BYTES = 16 * 1024
 
@@ -104,14 +106,17 @@ function encodeBody(set: SettledSet, place: LedgerPlace, to: number): Buffer {
   const bitmapLength = Math.ceil((to - base) / 8)
   const candidates: { kind: number; bytes: Uint8Array }[] = []
   if (runs.length <= TRY_ALL_BYTES || runs.length < bitmapLength * 2) {
-    candidates.push({ kind: KIND_RUNS, bytes: runs }, { kind: KIND_RUNS | DEFLATED, bytes: deflate(runs) })
+    candidates.push({ kind: KIND_RUNS, bytes: runs })
+    if (runs.length > MIN_DEFLATE_BYTES) {
+      candidates.push({ kind: KIND_RUNS | DEFLATED, bytes: deflate(runs) })
+    }
   }
   if (bitmapLength <= TRY_ALL_BYTES || bitmapLength < runs.length * 2) {
     const bitmap = set.copyBits(base, to)
-    candidates.push(
-      { kind: KIND_BITMAP, bytes: bitmap },
-      { kind: KIND_BITMAP | DEFLATED, bytes: deflate(bitmap) },
-    )
+    candidates.push({ kind: KIND_BITMAP, bytes: bitmap })
+    if (bitmap.length > MIN_DEFLATE_BYTES) {
+      candidates.push({ kind: KIND_BITMAP | DEFLATED, bytes: deflate(bitmap) })
+    }
   }
   let best = candidates[0]!
   for (const candidate of candidates) if (candidate.bytes.length < best.bytes.length) best = candidate

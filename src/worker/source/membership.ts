@@ -57,9 +57,9 @@ export class Membership {
 
   onHeartbeat(memberId: string, generation: number, nowMs: number): void {
     if (memberId !== this.#memberId) return
-    if (this.#doubtSinceMs === undefined) {
-      this.#generation ??= generation
-    } else if (generation === this.#generation) {
+    // Before the next join a client has no other generation than that of the last one.
+    this.#generation ??= generation
+    if (this.#doubtSinceMs !== undefined && generation === this.#generation) {
       this.#doubtSinceMs = undefined
       this.#attempts = 0
     }

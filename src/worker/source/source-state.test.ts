@@ -84,6 +84,20 @@ test('a join that fails is over with a heartbeat of the same member and generati
   assert.equal(bench.state.mayDeliver(), true)
 })
 
+test('a join that fails before the first heartbeat has told the generation is over with that heartbeat', () => {
+  const bench = new SourceBench()
+  bench.state.onJoinStarting()
+  bench.state.onGroupJoined({ memberId: 'm', generation: undefined, partitions: [0] })
+  bench.state.onJoinStarting()
+  bench.state.onHeartbeat({ memberId: 'other', generation: 1 })
+  assert.equal(bench.state.mayDeliver(), false)
+  bench.state.onHeartbeat({ memberId: 'm', generation: 1 })
+  assert.equal(bench.state.mayDeliver(), true)
+  bench.state.onJoinStarting()
+  bench.state.onHeartbeat({ memberId: 'm', generation: 2 })
+  assert.equal(bench.state.mayDeliver(), false)
+})
+
 test('a kept partition goes on where it was; a lost one is forgotten, a gained one waits for its ledger', () => {
   const bench = new SourceBench()
   bench.open([0, 1])
@@ -222,6 +236,20 @@ test('a log that ends before what was read is read again from its start', () => 
   bench.answerOffsets(0)
   assert.equal(bench.batch(0, 0, 4), 4)
   assert.equal(bench.state.stats().truncations, 1)
+})
+
+test('a log that is read again, and has lost what was read and not settled, says how much', () => {
+  const bench = new SourceBench()
+  bench.open([0])
+  bench.batch(0, 0, 9)
+  bench.handler(0).task.settle([0, 1, 4])
+  assert.equal(bench.batch(0, 0, 4), -1)
+  bench.answerOffsets(0)
+  bench.answerOffsets(8)
+  bench.answerOffsets(6)
+  // 2, 3 and 5 are gone; 6 and 7 come again; 8 and 9 were cut.
+  assert.equal(bench.state.stats().lostByRetention, 3)
+  assert.equal(bench.batch(0, 6, 7), 7)
 })
 
 test('a kept task whose committed row is told late, from before its first commit, goes on', async () => {

@@ -27,6 +27,9 @@ export class SourceTask implements Task {
   /** What the ledger says, while the end of the log is asked for. */
   begins: { readonly settled: SettledSet; readonly logStart: number } | undefined
 
+  /** What the task before this one had settled, when the log was found to be shorter than what that one had read. */
+  former: SettledSet | undefined
+
   /** The next offset to take. */
   position = -1
   /** Not before the ledger has been read. */

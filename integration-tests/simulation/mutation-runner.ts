@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PROJECT_ROOT } from '../../src/local/local-folders.ts'
 import type { Failed } from './campaign.ts'
-import { type Edit, MUTATIONS, type Mutation } from './mutation-list.ts'
+import { MUTATIONS } from './mutation-list.ts'
+import type { Edit, Mutation } from './mutations/mutation.ts'
 
 export interface MutationOptions {
   readonly firstSeed: number
@@ -65,13 +66,26 @@ async function tryMutation(mutation: Mutation, { firstSeed, runs }: MutationOpti
 function apply(folder: string, { name }: Mutation, { file, find, replace }: Edit): void {
   const path = join(folder, file)
   const text = readFileSync(path, 'utf8')
-  const times = text.split(find).length - 1
+  const times = timesIn(text, find)
   if (times !== 1)
     throw new Error(`the mutation "${name}" fits ${times} times into ${file}; it must fit once`)
   writeFileSync(
     path,
     text.replace(find, () => replace),
   )
+}
+
+/** Mutations that do not fit the sources any more, each with the file. */
+export function misfits(): string[] {
+  return MUTATIONS.flatMap(({ name, edits }) =>
+    edits
+      .filter(({ file, find }) => timesIn(readFileSync(join(PROJECT_ROOT, file), 'utf8'), find) !== 1)
+      .map(({ file }) => `${name}: ${file}`),
+  )
+}
+
+function timesIn(text: string, find: string): number {
+  return text.split(find).length - 1
 }
 
 function run(args: readonly string[]): Promise<{ code: number | null; output: string }> {

@@ -208,9 +208,10 @@ describe('other members in the group', { concurrency: 3 }, () => {
       const early = role === 'leads' ? await join() : undefined
       const { source, fatal } = await startReader(topic, groupId)
       const ready = () => source.stats().tasks.filter((task) => task.isReady).length
-      const late = early ?? (await until('it has all partitions', () => ready() === 4), await join())
+      if (early === undefined) await until('it has all partitions', () => ready() === 4)
+      const other = early ?? (await join())
       await until('they share the partitions', () => ready() === 2)
-      await late.disconnect()
+      await other.disconnect()
       await until('the source has all partitions', () => ready() === 4)
       assert.deepEqual(fatal, [])
       await source.close()

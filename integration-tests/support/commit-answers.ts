@@ -3,9 +3,12 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 
 const OFFSET_COMMIT_API = 8
 
+/** Nobody's: a broker refuses a commit that names it. */
+const NO_GENERATION = 0x7fff_ffff
+
 /**
- * A door to a Kafka broker that can put another error code into an answer to OffsetCommit: a fake, for codes that one broker cannot be made to
- * give. The broker has done the commit then, so it is also an answer that got lost. Everything else goes through as it is.
+ * A door to a Kafka broker that can have a commit refused with any error code: a fake, for codes that one broker cannot be made to give. The
+ * broker does not do that commit. Everything else goes through as it is.
  */
 export class CommitAnswers {
   readonly #target: number
@@ -23,7 +26,7 @@ export class CommitAnswers {
     await once(this.#server, 'listening')
   }
 
-  /** Resolves once an answer to a commit has gone out with this error code in place of its own, for each partition in it. */
+  /** Has the next commit refused, with this error code for each of its partitions. Resolves once the answer has gone out. */
   failNext(code: number): Promise<void> {
     return new Promise((done) => {
       this.#armed = { code, done }
@@ -38,7 +41,7 @@ export class CommitAnswers {
 
   #accept(client: Socket): void {
     const broker = connect(this.#target, '127.0.0.1')
-    const commits = new Set<number>()
+    const refusals = new Map<number, { readonly code: number; readonly done: () => void }>()
     for (const socket of [client, broker]) {
       this.#sockets.add(socket)
       socket.on('error', () => socket.destroy()).on('close', () => this.#sockets.delete(socket))
@@ -46,20 +49,30 @@ export class CommitAnswers {
     client.on('close', () => broker.destroy())
     broker.on('close', () => client.destroy())
     onFrames(client, (frame) => {
-      // Length, api key, version, correlation id.
-      if (frame.readInt16BE(4) === OFFSET_COMMIT_API) commits.add(frame.readInt32BE(8))
+      if (this.#armed !== undefined && frame.readInt16BE(4) === OFFSET_COMMIT_API) {
+        refusals.set(frame.readInt32BE(8), this.#armed)
+        this.#armed = undefined
+        spoilGeneration(frame)
+      }
       broker.write(frame)
     })
     onFrames(broker, (frame) => {
-      if (commits.delete(frame.readInt32BE(4)) && this.#armed !== undefined) {
-        const { code, done } = this.#armed
-        this.#armed = undefined
-        setCodes(frame, code)
-        done()
+      const refusal = refusals.get(frame.readInt32BE(4))
+      if (refusal !== undefined) {
+        refusals.delete(frame.readInt32BE(4))
+        setCodes(frame, refusal.code)
+        refusal.done()
       }
       client.write(frame)
     })
   }
+}
+
+/** Versions 1 to 5 of the request: length, api key, version, correlation id, client id, group, generation. */
+function spoilGeneration(frame: Buffer): void {
+  let at = 12
+  for (let texts = 0; texts < 2; texts++) at += 2 + Math.max(0, frame.readInt16BE(at))
+  frame.writeInt32BE(NO_GENERATION, at)
 }
 
 /** Versions 3 to 5 of the answer: length, correlation id, throttle time, topics [name, partitions [number, code]]. */

@@ -2,10 +2,13 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { AssignerProtocol, type Consumer, type PartitionAssigner } from 'kafkajs'
 import { waitForLeaders } from '../../src/audit/setup-topics.ts'
+import { CheckedProducer } from '../../src/kafka/checked-producer.ts'
 import type { SiderealError } from '../../src/model/errors.ts'
 import type { Task, TaskHandler } from '../../src/model/task.ts'
+import { silentLogger } from '../../src/telemetry/logger.ts'
 import { assignPartitions } from '../../src/worker/source/assign-partitions.ts'
 import type { Source } from '../../src/worker/source/source.ts'
+import type { SourceOptions } from '../../src/worker/source/source-options.ts'
 import { readTopic, runJava } from '../kafka/kafka-for-tests.ts'
 import { freshName, freshTopic } from '../support/fresh.ts'
 import { useServers } from '../support/servers.ts'
@@ -23,7 +26,11 @@ interface Reader {
   readonly taken: Map<number, string>
 }
 
-async function startReader(topic: string, groupId: string): Promise<Reader> {
+async function startReader(
+  topic: string,
+  groupId: string,
+  options: Partial<SourceOptions> = {},
+): Promise<Reader> {
   const fatal: SiderealError[] = []
   const taken = new Map<number, string>()
   const nothing = () => undefined
@@ -38,7 +45,7 @@ async function startReader(topic: string, groupId: string): Promise<Reader> {
     onTick: nothing,
     onLost: nothing,
   })
-  const source = makeSource(brokers, { topic, groupId }, handler, (error) => fatal.push(error))
+  const source = makeSource(brokers, { topic, groupId, ...options }, handler, (error) => fatal.push(error))
   await source.start()
   return { source, fatal, taken }
 }
@@ -171,6 +178,27 @@ describe('what the Java client writes', () => {
     assert.equal(source.stats().jumps, 0)
     await source.close()
   })
+})
+
+test('a batch that is larger unpacked than the memory for it: the source ends with one line that names the place and what to change', async () => {
+  const topic = await freshTopic(servers, { partitions: 1 })
+  await using producer = new CheckedProducer({
+    kafka: kafkaFor(brokers),
+    brokers,
+    logger: silentLogger,
+    compression: 'zstd',
+  })
+  await producer.send(topic, [{ key: Buffer.from('k'), value: Buffer.alloc(1_000_000) }])
+  const share = { maxUnpackedBytes: 100_000, maxUnpackedBatchBytes: 100_000 }
+  const { source, fatal, taken } = await startReader(topic, freshName('group'), share)
+  await until('the source ends', () => fatal.length > 0)
+  assert.equal(fatal[0]?.code, 'SIDEREAL_SOURCE_LOST')
+  assert.match(
+    fatal[0].message,
+    new RegExp(`more than 100000 bytes.*SIDEREAL_MAX_MEMORY.*${topic}/0 at 0.*more memory.*smaller batches`),
+  )
+  assert.equal(taken.size, 0)
+  await source.close()
 })
 
 describe('other members in the group', { concurrency: 3 }, () => {

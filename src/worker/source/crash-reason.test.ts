@@ -3,8 +3,8 @@ import { test } from 'node:test'
 import { crashReason } from './crash-reason.ts'
 
 /** As kafkajs wraps it. */
-const gaveUp = (cause: object): Error =>
-  Object.assign(new Error('retries are over'), { name: 'KafkaJSNonRetriableError', cause })
+const gaveUp = (cause: Error): Error =>
+  Object.assign(new Error(cause.message), { name: 'KafkaJSNonRetriableError', cause })
 
 test('what a new start does not mend is named with what does; everything else in the words of the client', () => {
   const group = Object.assign(new Error('protocols are incompatible'), {

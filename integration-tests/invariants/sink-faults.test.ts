@@ -58,7 +58,7 @@ const STATE_FAULTS: readonly StateFault[] = [
   },
 ]
 
-describe('a sink says no', { concurrency: 3 }, () => {
+describe('a sink says no', { concurrency: 2 }, () => {
   test('ClickHouse, in every state that blames no row: all waits, /readyz says so and /healthz does not, nothing becomes a dead letter, and in the end the tables are what was sent', async () => {
     const pipeline = await FreshPipeline.open(servers)
     const load = pipeline.startLoad(200)

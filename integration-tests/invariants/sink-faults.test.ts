@@ -36,25 +36,30 @@ const INSERT = {
 interface StateFault {
   /** As ClickHouse calls it. */
   readonly error: string
-  readonly begin: string
-  readonly end: string
+  readonly begin: readonly string[]
+  readonly end: readonly string[]
 }
 
 const STATE_FAULTS: readonly StateFault[] = [
   {
     error: 'TOO_MANY_PARTS',
-    begin: 'ALTER TABLE spans MODIFY SETTING parts_to_delay_insert = 1, parts_to_throw_insert = 1',
-    end: 'ALTER TABLE spans RESET SETTING parts_to_delay_insert, parts_to_throw_insert',
+    begin: ['ALTER TABLE spans MODIFY SETTING parts_to_delay_insert = 1, parts_to_throw_insert = 1'],
+    end: ['ALTER TABLE spans RESET SETTING parts_to_delay_insert, parts_to_throw_insert'],
   },
   {
     error: 'NO_SUCH_COLUMN_IN_TABLE',
-    begin: 'ALTER TABLE spans RENAME COLUMN status_message TO status_text',
-    end: 'ALTER TABLE spans RENAME COLUMN status_text TO status_message',
+    // Another table in its place: ClickHouse may lose what it takes while a column is renamed.
+    begin: [
+      'CREATE TABLE drifted AS spans',
+      'ALTER TABLE drifted DROP COLUMN status_message',
+      'EXCHANGE TABLES spans AND drifted',
+    ],
+    end: ['EXCHANGE TABLES spans AND drifted', 'DROP TABLE drifted'],
   },
   {
     error: 'UNKNOWN_TABLE',
-    begin: 'RENAME TABLE node_logs TO node_logs_away',
-    end: 'RENAME TABLE node_logs_away TO node_logs',
+    begin: ['RENAME TABLE node_logs TO node_logs_away'],
+    end: ['RENAME TABLE node_logs_away TO node_logs'],
   },
 ]
 
@@ -75,7 +80,7 @@ describe('a sink says no', { concurrency: 2 }, () => {
     const errors = async () => (await metric(url, ERRORS)) || 0
     for (const { error, begin, end } of STATE_FAULTS) {
       const before = await errors()
-      await pipeline.clickHouse.command(begin)
+      for (const statement of begin) await pipeline.clickHouse.command(statement)
       await until(`writes fail by ${error}`, async () => (await errors()) >= before + 2, PATIENCE_MS)
       if (error === 'TOO_MANY_PARTS') {
         assert.match(worker.stdout, /TOO_MANY_PARTS \(code 252\)/)
@@ -84,7 +89,7 @@ describe('a sink says no', { concurrency: 2 }, () => {
         assert.match(await (await ready()).text(), /required sink clickhouse fails for \d+ s/)
         assert.equal((await fetch(`${url}/healthz`)).status, 200)
       }
-      await pipeline.clickHouse.command(end)
+      for (const statement of end) await pipeline.clickHouse.command(statement)
       const stored = await pipeline.storedSpans()
       await pipeline.untilStored(stored + 100)
     }

@@ -14,6 +14,8 @@ type Environment = Readonly<Record<string, string>>
 const CLEAN = '0 lost · 0 duplicated · 0 altered · 0 truncated · 0 extra'
 /** Characters of a worker's log that a failure shows. */
 const LOG_TAIL = 3_000
+/** Generous: what takes a second on a machine of its own may take a minute on one that is shared. */
+const PATIENCE_MS = 120_000
 /** Exit code of a load that Ctrl-C has ended. */
 const INTERRUPTED = 130
 
@@ -132,7 +134,7 @@ export class FreshPipeline {
   /** Waits for a condition; when it does not come, says what the workers logged last. */
   async until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
     try {
-      await until(what, condition)
+      await until(what, condition, PATIENCE_MS)
     } catch (cause) {
       const logs = this.#workers.map(({ stdout }) => stdout.slice(-LOG_TAIL))
       throw new Error(`${what}: waited in vain. The workers said:\n${logs.join('\n—\n')}`, { cause })

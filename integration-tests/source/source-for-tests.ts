@@ -29,6 +29,7 @@ export function makeSource(
   options: SourceOptions,
   createHandler: TaskHandlerFactory,
   onFatal: (error: SiderealError) => void = (error) => failures.push(error),
+  createKafka: (clientId: string) => Kafka = (clientId) => kafkaFor(brokers, clientId),
 ): Source {
   return new Source(
     { ...FAST, ...options },
@@ -36,7 +37,7 @@ export function makeSource(
       clock: systemClock,
       logger,
       random: Math.random,
-      createKafka: (clientId) => kafkaFor(brokers, clientId),
+      createKafka,
       brokers: brokers.join(','),
       createHandler,
       onFatal,

@@ -47,6 +47,10 @@ export class CliProcess {
     return this.#stdout
   }
 
+  get stderr(): string {
+    return this.#stderr
+  }
+
   get ended(): Promise<Ended> {
     return this.#ended
   }

@@ -12,6 +12,7 @@ import { readPemFile } from '../codec/pem-file.ts'
 import { SiderealError } from '../model/errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { registerCodecs } from './codecs.ts'
+import { patchClockSteps } from './kafkajs-clock.ts'
 import { forwardKafkajsLogs } from './kafkajs-log.ts'
 import { patchSilentConnections, patchTimerSpin } from './kafkajs-patch.ts'
 import { patchRecords } from './kafkajs-records.ts'
@@ -55,7 +56,7 @@ const RETRY: RetryOptions = { initialRetryTime: 100, multiplier: 2, maxRetryTime
 
 /**
  * A kafkajs client with all four compression codecs, the timeouts and retries that came through broker failures, its log lines sent to
- * `logger`, and the timer patch. Opens no connection yet. Use one per consumer: two consumers of one client share a map of offsets.
+ * `logger`, and what is mended in kafkajs. Opens no connection yet. Use one per consumer: two consumers of one client share a map of offsets.
  *
  * @throws SiderealError SIDEREAL_CONFIG_INVALID when there is no broker, or a certificate file cannot be read
  */
@@ -67,10 +68,11 @@ export function createKafka(connection: KafkaConnection, options: KafkaClientOpt
     )
   }
   registerCodecs()
-  if (!patchTimerSpin() || !patchSilentConnections() || !patchResponses() || !patchRecords()) {
+  const patches = [patchTimerSpin, patchSilentConnections, patchResponses, patchRecords, patchClockSteps]
+  if (!patches.map((patch) => patch()).every(Boolean)) {
     options.logger.warn(
       { source: 'kafkajs' },
-      'kafkajs has another version than expected: its idle timer, its silent connections, its responses and their records are left as they are',
+      'kafkajs has another version than expected: what Sidereal mends in it is left as it is',
     )
   }
   // We pass our own partitioner; the line would only confuse the user of a service.

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type FetchedMessage, readRecordBatches } from './record-batches.ts'
+import { patchRecords } from './kafkajs-records.ts'
+import { FetchedMessage, readRecordBatches } from './record-batches.ts'
 
 const require = createRequire(import.meta.url)
 const { RecordBatch } = require('kafkajs/src/protocol/recordBatch/v0') as {
@@ -122,7 +123,9 @@ test('damaged bytes are told or read as other records, and never crash, hang, or
 })
 
 test('a record of 20,000 headers, and a batch of 140,000 records, are read', async () => {
-  const headers = Object.fromEntries(Array.from({ length: 20_000 }, (_, index) => [`h${index}`, Buffer.alloc(0)]))
+  const headers = Object.fromEntries(
+    Array.from({ length: 20_000 }, (_, index) => [`h${index}`, Buffer.alloc(0)]),
+  )
   const base = { firstOffset: 0, firstTimestamp: 0, transactional: false, compression: 0 }
   const record = { timestampDelta: 0, key: null, value: Buffer.from('v') }
   const [wide] = await read(await encode({ ...base, records: [{ ...record, headers }] } as BatchShape))
@@ -131,4 +134,31 @@ test('a record of 20,000 headers, and a batch of 140,000 records, are read', asy
   const found = await read(await encode(many as BatchShape))
   assert.equal(found.length, 140_000)
   assert.equal(found.at(-1)!.record.offset, 139_999)
+})
+
+test('a fetch of kafkajs reads records this way, and leaves message sets of before Kafka 0.11 to kafkajs', async () => {
+  assert.equal(patchRecords(), true)
+  const decodeMessages = require('kafkajs/src/protocol/requests/fetch/v4/decodeMessages') as (
+    decoder: unknown,
+  ) => Promise<unknown[]>
+  const decode = async (set: Buffer) => {
+    const size = Buffer.alloc(4)
+    size.writeInt32BE(set.length)
+    return await decodeMessages(new Decoder(Buffer.concat([size, set])))
+  }
+  const record = { timestampDelta: 0, key: null, value: Buffer.from('v'), headers: {} }
+  const set = await encode({
+    firstOffset: 5,
+    firstTimestamp: 7,
+    transactional: false,
+    compression: 1,
+    records: [record],
+  })
+  const [message] = await decode(set)
+  assert.ok(message instanceof FetchedMessage)
+  assert.deepEqual(await decode(Buffer.alloc(0)), [])
+  const MessageSet = require('kafkajs/src/protocol/messageSet') as (options: object) => { buffer: Buffer }
+  const old = MessageSet({ messageVersion: 1, entries: [{ key: 'k', value: 'old', timestamp: 1 }] })
+  const [first] = (await decode(old.buffer)) as { value: Buffer }[]
+  assert.equal(String(first?.value), 'old')
 })

@@ -7,6 +7,8 @@ export interface KafkaListener {
   readonly keyStorePath: string
   /** PEM file of the authority that signs clients; with it a client needs a certificate. */
   readonly clientCaPath?: string
+  /** After so long a client with SASL must say again who it is, on the connection that it has. Default: never. */
+  readonly reauthenticateMs?: number
 }
 
 export interface KafkaUser {
@@ -20,7 +22,7 @@ export function listenerProperties(
   users: readonly KafkaUser[],
 ): string[] {
   const plainUsers = users.map(({ name, password }) => `user_${name}=${quoted(password)}`).join(' ')
-  return listeners.flatMap(({ name, protocol, keyStorePath, clientCaPath }) => {
+  return listeners.flatMap(({ name, protocol, keyStorePath, clientCaPath, reauthenticateMs = 0 }) => {
     const prefix = `listener.name.${name}`
     const lines = [`${prefix}.ssl.keystore.type=PEM`, `${prefix}.ssl.keystore.location=${keyStorePath}`]
     if (clientCaPath !== undefined) {
@@ -34,6 +36,7 @@ export function listenerProperties(
       const security = 'org.apache.kafka.common.security'
       lines.push(
         `${prefix}.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512`,
+        `${prefix}.connections.max.reauth.ms=${reauthenticateMs}`,
         `${prefix}.plain.sasl.jaas.config=${security}.plain.PlainLoginModule required ${plainUsers};`,
         `${prefix}.scram-sha-256.sasl.jaas.config=${security}.scram.ScramLoginModule required;`,
         `${prefix}.scram-sha-512.sasl.jaas.config=${security}.scram.ScramLoginModule required;`,

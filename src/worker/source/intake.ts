@@ -106,6 +106,16 @@ export class Intake {
     }
   }
 
+  /** What was read at the offsets of the former topic says nothing of this one, even where the log looks as if it went on. */
+  beginInNewTopic(task: SourceTask): void {
+    const { topic, partition, position } = task
+    this.#deps.logger.error(
+      { topic, partition, position },
+      'the topic was deleted and created anew: the partition is read from its start',
+    )
+    this.#startOver(task)
+  }
+
   unblock(task: SourceTask): void {
     if (!task.isBlocked) return
     task.isBlocked = false
@@ -285,12 +295,17 @@ export class Intake {
 
   /** The log ends before what was read: the topic was created anew, or an unclean election cut it. What is there is read again. */
   #beginAgain(task: SourceTask, end: number): void {
-    const { table, counters, logger } = this.#deps
-    counters.truncations += 1
-    logger.error(
-      { topic: task.topic, partition: task.partition, position: task.position, end },
+    const { topic, partition, position } = task
+    this.#deps.logger.error(
+      { topic, partition, position, end },
       'the partition ends before what was read: it is read again from its start',
     )
+    this.#startOver(task)
+  }
+
+  #startOver(task: SourceTask): void {
+    const { table, counters } = this.#deps
+    counters.truncations += 1
     table.drop(task)
     const fresh = table.gain(task.partition)
     fresh.row = { partition: task.partition, offset: -1, metadata: null }

@@ -1,6 +1,7 @@
 import type { Cluster } from 'kafkajs'
 import { rootKafkaError } from '../../kafka/kafka-error.ts'
 import type { CommitEntry, CommitRequest, CommitResult, CommittedRow, OffsetQuestion } from './source-port.ts'
+import { type AskableBroker, readTopicId } from './topic-id.ts'
 
 /** A broker takes about 1 MiB in one OffsetCommit (`max.message.bytes` of the offsets topic). */
 const MAX_COMMIT_BYTES = 512 * 1024
@@ -12,7 +13,7 @@ interface JoinedGroup {
 }
 
 /** What kafkajs's broker object can do for a group; its own types leave most of it out. */
-interface GroupCoordinator {
+interface GroupCoordinator extends AskableBroker {
   joinGroup(request: unknown): Promise<JoinedGroup>
   leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>
   describeGroups(request: { groupIds: string[] }): Promise<{
@@ -136,6 +137,16 @@ export class KafkajsGroup {
         partitions.map(({ partition, offset }): [number, number] => [partition, Number(offset)]),
       ),
     )
+  }
+
+  /** See {@link readTopicId}. */
+  async topicId(): Promise<string | undefined> {
+    try {
+      return await readTopicId(await this.#findCoordinator(), this.#topic)
+    } catch (error) {
+      this.forgetCoordinator()
+      throw error
+    }
   }
 
   async refreshMetadata(): Promise<void> {

@@ -12,6 +12,7 @@ import { KafkajsGroup } from './kafkajs-group.ts'
 import type { SourceSettings } from './source-options.ts'
 import type { CommitRequest, OffsetQuestion, SourcePort } from './source-port.ts'
 import type { SourceState } from './source-state.ts'
+import { TopicWatch } from './topic-watch.ts'
 
 const DISCONNECT_MS = 1_000
 const COORDINATOR_RETRY_MS = 250
@@ -39,6 +40,7 @@ export class KafkajsPort implements SourcePort {
   readonly #consumer: Consumer
   #group: KafkajsGroup | undefined
   #fetches: BoundedFetch | undefined
+  #topicWatch: TopicWatch | undefined
   #state: SourceState | undefined
 
   constructor(deps: KafkajsPortDeps) {
@@ -76,6 +78,12 @@ export class KafkajsPort implements SourcePort {
     await this.#consumer.connect()
     await this.#consumer.subscribe({ topics: [settings.topic], fromBeginning: true })
     await this.#prepareGroup(deadlineMs)
+    this.#topicWatch = new TopicWatch({
+      ...this.#deps,
+      readId: () => this.#requireGroup().topicId(),
+      onCreatedAnew: () => state.onTopicCreatedAnew(),
+    })
+    await this.#topicWatch.start()
     this.#consumer
       .run({
         autoCommit: false,
@@ -94,6 +102,7 @@ export class KafkajsPort implements SourcePort {
   async stop(): Promise<void> {
     const { settings, clock, logger } = this.#deps
     const memberId = this.#state?.memberId
+    this.#topicWatch?.stop()
     try {
       await within(
         this.#consumer.stop(),

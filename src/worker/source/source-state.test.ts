@@ -252,6 +252,35 @@ test('a log that is read again, and has lost what was read and not settled, says
   assert.equal(bench.batch(0, 6, 7), 7)
 })
 
+test('a topic that was created anew is read from its start, though its log goes on where the former one ended', async () => {
+  const bench = new SourceBench()
+  bench.open([0, 1])
+  bench.batch(0, 0, 99)
+  const before = bench.handler(0)
+  before.task.settle([0, 1, 2])
+  bench.state.onTopicCreatedAnew()
+  assert.equal(before.isLost, true)
+  assert.equal(bench.batch(0, 100, 120), -1, 'what comes from the middle is not taken any more')
+  bench.answerOffsets(0)
+  assert.deepEqual(
+    bench.port.take('seek').map(({ partition, offset }) => [partition, offset]),
+    [
+      [0, 0],
+      [1, 0],
+    ],
+  )
+  assert.equal(bench.batch(0, 0, 120), 120)
+  const committed = [...bench.confirm().entries, ...bench.confirm().entries]
+  assert.deepEqual(
+    committed.map(({ partition, offset }) => [partition, offset]),
+    [
+      [0, 0],
+      [1, 0],
+    ],
+    'the offsets of the former topic are committed no longer',
+  )
+})
+
 test('a kept task whose committed row is told late, from before its first commit, goes on', async () => {
   const bench = new SourceBench()
   bench.join([0])

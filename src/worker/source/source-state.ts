@@ -3,6 +3,7 @@ import { SiderealError } from '../../model/errors.ts'
 import type { TaskHandlerFactory } from '../../model/task.ts'
 import { type Logger, RepeatedWarnings } from '../../telemetry/logger.ts'
 import { Committer } from './committer.ts'
+import { crashReason } from './crash-reason.ts'
 import { Intake, NOTHING_TAKEN } from './intake.ts'
 import { LogQuestions, type QuestionKind } from './log-questions.ts'
 import { Membership } from './membership.ts'
@@ -128,9 +129,16 @@ export class SourceState {
     this.#watchdog.noteFetch(this.#nowMs())
   }
 
+  /** The topic is another one than before, of the same name: no offset of before means anything. */
+  onTopicCreatedAnew(): void {
+    this.#guard('topic', () => {
+      for (const task of this.#table.all()) this.#intake.beginInNewTopic(task)
+    })
+  }
+
   /** The client stopped by itself. */
   onCrash(cause: Error): void {
-    this.#fail(`the Kafka client gave up (${cause.message})`, cause)
+    this.#fail(crashReason(cause), cause)
   }
 
   onLedgerRead(assignment: number, rows: readonly CommittedRow[]): void {

@@ -1,7 +1,10 @@
 import { once } from 'node:events'
+import { readdirSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { waitUntilCommitted } from '../src/audit/committed.ts'
 import { createKafka } from '../src/kafka/client.ts'
 import { spawnCli } from '../src/local/demo/cli-process.ts'
+import { makeTemporaryFolder } from '../src/local/local-folders.ts'
 import { type Stack, startStack } from '../src/local/stack.ts'
 import { silentLogger } from '../src/telemetry/logger.ts'
 import type { RowCounts } from './data-sets.ts'
@@ -20,17 +23,25 @@ export interface Run {
 /** The servers that a bench measures against, and what it asks of them. */
 export class BenchGround implements AsyncDisposable {
   readonly #stack: Stack
+  readonly #dataFolder: string
   readonly #say: (line: string) => void
   readonly #id = Date.now().toString(36)
   #runs = 0
 
-  private constructor(stack: Stack, say: (line: string) => void) {
+  private constructor(stack: Stack, dataFolder: string, say: (line: string) => void) {
     this.#stack = stack
+    this.#dataFolder = dataFolder
     this.#say = say
   }
 
   static async open(say: (line: string) => void): Promise<BenchGround> {
-    return new BenchGround(await startStack({ onProgress: say }), say)
+    const dataFolder = makeTemporaryFolder('bench')
+    try {
+      return new BenchGround(await startStack({ dataFolder, onProgress: say }), dataFolder, say)
+    } catch (error) {
+      rmSync(dataFolder, { recursive: true, force: true })
+      throw error
+    }
   }
 
   get brokers(): readonly string[] {
@@ -49,9 +60,18 @@ export class BenchGround implements AsyncDisposable {
   }
 
   get clickhousePid(): number {
-    const pid = this.#stack.clickhouse?.processes[0]?.pid
-    if (pid === undefined) throw new Error('the ClickHouse of the stack has no process')
-    return pid
+    return this.#pidOf('clickhouse')
+  }
+
+  get kafkaPid(): number {
+    return this.#pidOf('kafka')
+  }
+
+  /** Bytes of all segments of a topic on disk, without their indexes. */
+  topicBytes(topic: string): number {
+    return readdirSync(this.#dataFolder, { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.log') && path.split('/').at(-2)?.replace(/-\d+$/, '') === topic)
+      .reduce((sum, path) => sum + statSync(join(this.#dataFolder, path)).size, 0)
   }
 
   /** A name for a topic of this bench. */
@@ -119,6 +139,12 @@ export class BenchGround implements AsyncDisposable {
     return text.trim()
   }
 
+  #pidOf(name: 'kafka' | 'clickhouse'): number {
+    const pid = this.#stack[name]?.processes[0]?.pid
+    if (pid === undefined) throw new Error(`the ${name} of the stack has no process`)
+    return pid
+  }
+
   async #withAdmin<Result>(
     work: (admin: ReturnType<ReturnType<typeof createKafka>['admin']>) => Promise<Result>,
   ): Promise<Result> {
@@ -135,5 +161,6 @@ export class BenchGround implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#say('stopping the servers')
     await this.#stack.close()
+    rmSync(this.#dataFolder, { recursive: true, force: true, maxRetries: 3 })
   }
 }

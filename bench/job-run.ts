@@ -1,3 +1,4 @@
+import type { Compression } from '../src/kafka/codecs.ts'
 import type { BenchGround } from './bench-ground.ts'
 import { calibrate } from './calibration.ts'
 import { type DataName, dataSet } from './data-sets.ts'
@@ -24,6 +25,9 @@ export interface JobResult {
   readonly units: number
   readonly recordsPerTrace: number
   readonly valueBytesPerUnit: number
+  readonly topicBytesPerUnit: number
+  /** CPU of the broker to take a unit. */
+  readonly brokerTakeMicros: number
   readonly workers: number
   readonly quietMs: number
   /** Median of all runs, figure by figure. */
@@ -43,38 +47,45 @@ interface FilledTopic {
   readonly produced: Produced
 }
 
+/** One way to run the settings of a job. */
+interface Way {
+  readonly filled: FilledTopic
+  readonly quietMs: number
+  readonly job: Job
+}
+
 /** Produces data once for each kind and measures jobs on them. */
 export class JobRunner {
   readonly #ground: BenchGround
+  readonly #compression: Compression
   readonly #topics = new Map<string, FilledTopic>()
 
-  constructor(ground: BenchGround) {
+  /** @param compression of the records that are produced; default none, so that what is measured is the pipeline */
+  constructor(ground: BenchGround, compression: Compression = 'none') {
     this.#ground = ground
+    this.#compression = compression
   }
 
   async measure(job: Job, options: JobOptions): Promise<JobResult> {
     const { onProgress } = options
     const data = dataSet(job.data)
-    const filled = await this.fill(job.data, options.units, onProgress)
-    const { produced } = filled
-    const ways = {
-      job: { filled, quietMs: quietMs(produced, options.openTraces), hasReceiver: job.hasReceiver === true },
-      compared: undefined as { filled: FilledTopic; quietMs: number; hasReceiver: boolean } | undefined,
+    const wayOf = async (name: DataName, openTraces: number): Promise<Way> => {
+      const filled = await this.fill(name, options.units, onProgress)
+      return { filled, quietMs: quietMs(filled.produced, openTraces), job }
     }
-    if (job.comparedWith !== undefined) {
-      const other = await this.fill(job.comparedWith.data, options.units, onProgress)
-      const otherQuietMs = quietMs(other.produced, job.comparedWith.openTraces)
-      ways.compared = { filled: other, quietMs: otherQuietMs, hasReceiver: false }
-    }
+    const way = await wayOf(job.data, options.openTraces)
+    const other = job.comparedWith
+    const otherWay = other === undefined ? undefined : await wayOf(other.data, other.openTraces)
+    const { produced } = way.filled
     const before = calibrate()
     const runs: WorkerFigures[] = []
     const comparedRuns: WorkerFigures[] = []
     for (let number = 1; number <= options.runs; number++) {
-      if (ways.compared !== undefined) {
-        comparedRuns.push(await this.#measureOnce({ ...ways.compared, env: job.env ?? {} }, options))
+      if (otherWay !== undefined) {
+        comparedRuns.push(await this.#measureOnce(otherWay, options))
         onProgress(`run ${number}, compared with: ${comparedRuns.at(-1)?.cpuMicros.toFixed(1)} µs`)
       }
-      runs.push(await this.#measureOnce({ ...ways.job, env: job.env ?? {} }, options))
+      runs.push(await this.#measureOnce(way, options))
       onProgress(`run ${number}: ${runs.at(-1)?.cpuMicros.toFixed(1)} µs of CPU a ${data.unit}`)
     }
     const figures = medianFigures(runs)
@@ -85,8 +96,10 @@ export class JobRunner {
       units: produced.units,
       recordsPerTrace: data.recordsPerTrace,
       valueBytesPerUnit: produced.valueBytes / produced.units,
+      topicBytesPerUnit: produced.topicBytes / produced.units,
+      brokerTakeMicros: produced.brokerCpuMicros,
       workers: options.workers,
-      quietMs: ways.job.quietMs,
+      quietMs: way.quietMs,
       figures,
       cpuMicrosOfRuns: runs.map((run) => run.cpuMicros),
       calibrationMicros: Math.min(before, calibrate()),
@@ -111,8 +124,9 @@ export class JobRunner {
     await this.#ground.dropDatabase(database)
     onProgress(`producing ${traces} traces of ${data.unitsPerTrace} ${data.unit}s (${name})`)
     const encoder = await avroEncoder(this.#ground.registryUrl, topic)
-    const { brokers } = this.#ground
-    const produced = await produceBench({ brokers, topic, data, encoder, traces, onProgress })
+    const produced = await produceBench({
+      ...{ ground: this.#ground, compression: this.#compression, topic, data, encoder, traces, onProgress },
+    })
     const bytes = (produced.valueBytes / produced.units).toFixed(0)
     onProgress(
       `${produced.records} records, ${bytes} B of Avro a ${data.unit}, in ${produced.seconds.toFixed(1)} s`,
@@ -122,23 +136,15 @@ export class JobRunner {
     return filled
   }
 
-  async #measureOnce(
-    way: {
-      filled: FilledTopic
-      quietMs: number
-      hasReceiver: boolean
-      env: Readonly<Record<string, string>>
-    },
-    options: JobOptions,
-  ): Promise<WorkerFigures> {
-    const { topic, produced } = way.filled
-    using receiver = way.hasReceiver ? await ReceiverProcess.start() : undefined
+  async #measureOnce({ filled, quietMs, job }: Way, options: JobOptions): Promise<WorkerFigures> {
+    const { topic, produced } = filled
+    using receiver = job.hasReceiver === true ? await ReceiverProcess.start() : undefined
     const figures = await measureWorkers(this.#ground, {
       run: await this.#ground.newRun(topic),
       produced,
       env: {
-        ...way.env,
-        SIDEREAL_QUIET_MS: String(way.quietMs),
+        ...job.env,
+        SIDEREAL_QUIET_MS: String(quietMs),
         ...(receiver === undefined ? {} : { SIDEREAL_OTLP_ENDPOINT: receiver.url }),
       },
       workers: options.workers,
@@ -152,6 +158,6 @@ export class JobRunner {
 }
 
 /** Stream time is the append time: traces a second of it, times the quiet time, is what is open at once. */
-export function quietMs(produced: Produced, openTraces: number): number {
+function quietMs(produced: Produced, openTraces: number): number {
   return Math.max(MIN_QUIET_MS, Math.round((openTraces / produced.traces) * produced.seconds * 1000))
 }

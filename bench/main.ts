@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { COMPRESSIONS } from '../src/kafka/codecs.ts'
 import { BenchGround } from './bench-ground.ts'
 import { runGuard } from './guard.ts'
 import { type JobResult, JobRunner } from './job-run.ts'
@@ -6,7 +7,7 @@ import { jobNamed } from './jobs.ts'
 import { measurePeer } from './peer.ts'
 import { printJob, printScaling } from './result.ts'
 
-// npm run bench -- [--job NAME] [--runs N] [--workers 1,2,4] [--spans N] [--open-traces N] [--profile] [--json]
+// npm run bench -- [--job NAME] [--runs N] [--workers 1,2,4] [--spans N] [--open-traces N] [--compression zstd] [--profile] [--json]
 // npm run bench -- --peer PATH_TO_OTELCOL [--runs N] [--spans N] [--json]
 // npm run bench -- --guard [--write-baseline]
 
@@ -18,6 +19,8 @@ const { values } = parseArgs({
     /** Or logs. Default: the job's. */
     spans: { type: 'string' },
     'open-traces': { type: 'string' },
+    /** Of the records in Kafka: none, gzip, snappy, lz4 or zstd. */
+    compression: { type: 'string', default: 'none' },
     json: { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
     peer: { type: 'string' },
@@ -26,6 +29,8 @@ const { values } = parseArgs({
   },
 })
 const say = (line: string) => process.stderr.write(`${line}\n`)
+const compression = COMPRESSIONS.find((name) => name === values.compression)
+if (compression === undefined) throw new Error(`--compression is one of ${COMPRESSIONS.join(', ')}`)
 const job = jobNamed(values.job)
 const units = count('spans', values.spans ?? String(job.units))
 const openTraces = count('open-traces', values['open-traces'] ?? String(job.openTraces))
@@ -41,7 +46,7 @@ if (values.guard || values['write-baseline']) {
     ...{ binary: values.peer, units, openTraces, runs, isJson: values.json, onProgress: say },
   })
 } else {
-  const runner = new JobRunner(ground)
+  const runner = new JobRunner(ground, compression)
   const results: JobResult[] = []
   for (const workers of workerCounts) {
     const options = { units, openTraces, runs, workers, isProfiled: values.profile, onProgress: say }

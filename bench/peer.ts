@@ -42,7 +42,7 @@ export async function measurePeer(ground: BenchGround, options: PeerOptions): Pr
   await ground.createTopic(topic)
   onProgress('producing the same spans as otlp_proto')
   const producedOtlp = await produceBench({
-    ...{ brokers: ground.brokers, topic, data: dataSet('plain'), encoder: otlpEncoder() },
+    ...{ ground, compression: 'none', topic, data: dataSet('plain'), encoder: otlpEncoder() },
     ...{ traces: produced.traces, onProgress },
   })
   const ours: PeerFigures[] = []

@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { processUsage } from '../integration-tests/support/process-usage.ts'
 import { CheckedProducer, type OutgoingRecord } from '../src/kafka/checked-producer.ts'
 import { createKafka } from '../src/kafka/client.ts'
+import type { Compression } from '../src/kafka/codecs.ts'
 import { createLogger } from '../src/telemetry/logger.ts'
+import type { BenchGround } from './bench-ground.ts'
 import type { DataSet, RowCounts } from './data-sets.ts'
 import type { RecordEncoder } from './encoders.ts'
 
@@ -18,18 +21,24 @@ export interface Produced {
   readonly rows: RowCounts
   /** Values without framing. */
   readonly valueBytes: number
+  /** On the broker's disk, without indexes. */
+  readonly topicBytes: number
+  /** Of the broker, to take it; a unit. */
+  readonly brokerCpuMicros: number
   /** Between the first and the last send. */
   readonly seconds: number
 }
 
-/** A producer as the benches use it: uncompressed, so that what is measured is the pipeline. */
-export async function openBenchProducer(brokers: readonly string[]): Promise<CheckedProducer> {
+export async function openBenchProducer(
+  brokers: readonly string[],
+  compression: Compression,
+): Promise<CheckedProducer> {
   const logger = createLogger({ level: 'warn', base: { role: 'bench' } })
   const producer = new CheckedProducer({
     kafka: createKafka({ brokers: [...brokers] }, { clientId: 'bench', logger }),
     brokers,
     logger,
-    compression: 'none',
+    compression,
   })
   await producer.start()
   return producer
@@ -37,15 +46,17 @@ export async function openBenchProducer(brokers: readonly string[]): Promise<Che
 
 /** Fills a topic with a data set at its even pace. */
 export async function produceBench(options: {
-  brokers: readonly string[]
+  ground: BenchGround
+  compression: Compression
   topic: string
   data: DataSet
   encoder: RecordEncoder
   traces: number
   onProgress: (line: string) => void
 }): Promise<Produced> {
-  const { topic, data, encoder, traces, onProgress } = options
-  const producer = await openBenchProducer(options.brokers)
+  const { ground, topic, data, encoder, traces, onProgress } = options
+  const producer = await openBenchProducer(ground.brokers, options.compression)
+  const brokerCpuBefore = processUsage(ground.kafkaPid).cpuSeconds
   const startNs = BigInt(Date.now()) * 1_000_000n
   const startedAt = performance.now()
   let records = 0
@@ -72,10 +83,13 @@ export async function produceBench(options: {
   await inFlight
   const seconds = (performance.now() - startedAt) / 1000
   await producer.close()
+  const units = traces * data.unitsPerTrace
   return {
     records,
     traces,
-    units: traces * data.unitsPerTrace,
+    units,
+    brokerCpuMicros: ((processUsage(ground.kafkaPid).cpuSeconds - brokerCpuBefore) * 1e6) / units,
+    topicBytes: ground.topicBytes(topic),
     rows: data.rowsOf(traces),
     valueBytes,
     seconds,

@@ -1,6 +1,9 @@
 import type { JobResult } from './job-run.ts'
 import type { WorkerFigures } from './worker-run.ts'
 
+const NAME = 42
+const CELL = 16
+
 interface Row {
   readonly name: string
   readonly of: (figures: WorkerFigures) => string
@@ -13,33 +16,31 @@ export function printJob(name: string, result: JobResult, options: { isJson: boo
   console.log(
     `${name}: ${units} ${unit}s of ${result.valueBytesPerUnit.toFixed(0)} B, ${workers}, median of ${cpuMicrosOfRuns.length} (CPU ${range(cpuMicrosOfRuns)} µs)`,
   )
-  if (compared !== undefined) console.log(`${''.padEnd(46)}${'job'.padStart(12)}${'beside it'.padStart(12)}`)
-  for (const row of rowsFor(unit)) {
-    const beside = compared === undefined ? '' : row.of(compared).padStart(12)
-    console.log(`${row.name.padEnd(46)}${row.of(figures).padStart(12)}${beside}`)
-  }
+  if (compared !== undefined) printLine('', 'job', 'beside it')
+  for (const row of rowsFor(unit))
+    printLine(row.name, row.of(figures), ...(compared === undefined ? [] : [row.of(compared)]))
   if (compared !== undefined)
-    console.log(
-      `${'CPU, job to what is beside it'.padEnd(46)}${(figures.cpuMicros / compared.cpuMicros).toFixed(2).padStart(12)}`,
-    )
+    printLine('CPU, job to what is beside it', (figures.cpuMicros / compared.cpuMicros).toFixed(2))
   if (result.payloadMicrosPerKb !== undefined)
-    console.log(
-      `${'payload work, CPU µs a KB'.padEnd(46)}${result.payloadMicrosPerKb.toFixed(1).padStart(12)}`,
-    )
-  console.log(
-    `${'avsc decode of a plain span, CPU µs'.padEnd(46)}${result.calibrationMicros.toFixed(2).padStart(12)}`,
-  )
+    printLine('payload work, CPU µs a KB', result.payloadMicrosPerKb.toFixed(1))
+  printLine(`bytes in Kafka a ${unit}`, result.topicBytesPerUnit.toFixed(0))
+  printLine(`broker CPU µs to take a ${unit}`, result.brokerTakeMicros.toFixed(1))
+  printLine('avsc decode of a plain span, CPU µs', result.calibrationMicros.toFixed(2))
   if (options.isJson) console.log(JSON.stringify({ job: name, ...result }, roundNumber))
+}
+
+function printLine(name: string, ...cells: readonly string[]): void {
+  console.log(name.padEnd(NAME) + cells.map((cell) => cell.padStart(CELL)).join(''))
 }
 
 /** Spans a second and CPU by number of workers. */
 export function printScaling(results: readonly JobResult[]): void {
   const first = results[0]
   if (first === undefined || results.length < 2) return
-  console.log(`workers${`${first.unit}s/s`.padStart(12)}${`CPU µs a ${first.unit}`.padStart(18)}`)
+  console.log(`workers${`${first.unit}s/s`.padStart(CELL)}${`CPU µs a ${first.unit}`.padStart(18)}`)
   for (const { workers, figures } of results)
     console.log(
-      `${String(workers).padStart(7)}${figures.perSecond.toFixed(0).padStart(12)}${figures.cpuMicros.toFixed(1).padStart(18)}`,
+      `${String(workers).padStart(7)}${figures.perSecond.toFixed(0).padStart(CELL)}${figures.cpuMicros.toFixed(1).padStart(18)}`,
     )
 }
 

@@ -45,7 +45,7 @@ if (!(longShare >= 0 && longShare <= 1)) throw new Error('--long-share is betwee
 await using ground = await BenchGround.open(say)
 const topic = ground.topicName(TOPIC)
 const run = await ground.newRun(topic)
-const producer = await openBenchProducer(ground.brokers)
+const producer = await openBenchProducer(ground.brokers, 'zstd')
 const encoder = await avroEncoder(ground.registryUrl, topic)
 const load = new SoakLoad({
   ...{ producer, topic, encoder, spansPerSecond, longShare },

@@ -36,6 +36,8 @@ export interface WorkerFigures {
   readonly loopP99Ms: number
   readonly loopMaxMs: number
   readonly clickhouseCpuMicros: number
+  /** Of the broker, to serve them. */
+  readonly brokerCpuMicros: number
   /** All tables, a unit. */
   readonly diskBytes: number
   /** Spans and nodes in one batch to the sinks. */
@@ -49,6 +51,7 @@ export interface WorkerFigures {
 export async function measureWorkers(ground: BenchGround, options: WorkerRun): Promise<WorkerFigures> {
   const { run, produced } = options
   const clickhouseBefore = processUsage(ground.clickhousePid).cpuSeconds
+  const brokerBefore = processUsage(ground.kafkaPid).cpuSeconds
   const startedAt = performance.now()
   const workers = Array.from(
     { length: options.workers },
@@ -82,6 +85,7 @@ export async function measureWorkers(ground: BenchGround, options: WorkerRun): P
     const { firstReadAt, peakOpenTraces } = await watched
     const totals = await Promise.all(workers.map((worker) => worker.metrics()))
     const clickhouseCpu = processUsage(ground.clickhousePid).cpuSeconds - clickhouseBefore
+    const brokerCpu = processUsage(ground.kafkaPid).cpuSeconds - brokerBefore
     await ground.checkRows(run, produced.rows)
     const total = (name: string) => sum(totals.map((metrics) => metrics?.get(name) ?? Number.NaN))
     const payloads = total('sidereal_payloads_total')
@@ -99,6 +103,7 @@ export async function measureWorkers(ground: BenchGround, options: WorkerRun): P
       loopP99Ms: Math.max(...delays.map(({ p99Ms }) => p99Ms)),
       loopMaxMs: Math.max(...delays.map(({ maxMs }) => maxMs)),
       clickhouseCpuMicros: (clickhouseCpu * 1e6) / units,
+      brokerCpuMicros: (brokerCpu * 1e6) / units,
       diskBytes: (await ground.diskBytes(run.database)) / units,
       rowsPerBatch: total('sidereal_rows_settled_total') / total('sidereal_batches_total'),
       packs: total('sidereal_payload_packs_total'),

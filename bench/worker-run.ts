@@ -4,7 +4,10 @@ import type { BenchGround, Run } from './bench-ground.ts'
 import type { Produced } from './produce.ts'
 import { type Metrics, WorkerProcess } from './worker-process.ts'
 
-const POLL_MS = 250
+/** Until something was read. */
+const FIRST_POLL_MS = 250
+/** After that: each look at the metrics costs the worker a few milliseconds. */
+const POLL_MS = 1_000
 const DEADLINE_MS = 900_000
 export const LOG_FOLDER = '.sidereal/bench'
 
@@ -129,7 +132,7 @@ async function watch(
     if (firstReadAt === undefined && total('sidereal_records_consumed_total') > 0)
       firstReadAt = performance.now()
     peakOpenTraces = Math.max(peakOpenTraces, total('sidereal_open_traces'))
-    await sleep(POLL_MS)
+    await sleep(firstReadAt === undefined ? FIRST_POLL_MS : POLL_MS)
   }
   return { peakOpenTraces, firstReadAt }
 }

@@ -33,7 +33,7 @@ const result = JSON.parse(line) as JobResult
 const loads = rates.length === 0 ? [10_000, 1_000_000, 10_000_000] : rates.map(Number)
 
 const rows: readonly [string, (perSecond: number) => string][] = [
-  ['worker cores in use', (load) => number((load * result.figures.cpuMicros) / 1e6)],
+  ['worker cores in use', (load) => number((load * result.figures.runCpuMicros) / 1e6)],
   ['workers, one core each', (load) => number(workers(load))],
   ['partitions', (load) => number(partitions(load))],
   ['into Kafka, MB/s', (load) => number((load * result.topicBytesPerUnit) / 1e6)],
@@ -55,7 +55,7 @@ for (const [name, of] of rows) console.log(`| ${[name, ...loads.map(of)].join(' 
 
 /** Two at least, so that one may fail. */
 function workers(load: number): number {
-  return Math.max(2, Math.ceil((load * result.figures.cpuMicros) / 1e6 / RULES.workerUse))
+  return Math.max(2, Math.ceil((load * result.figures.runCpuMicros) / 1e6 / RULES.workerUse))
 }
 
 function partitions(load: number): number {

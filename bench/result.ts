@@ -73,6 +73,7 @@ function rowsFor(unit: string): readonly Row[] {
       name: `ClickHouse CPU µs a ${unit}`,
       of: ({ clickhouseCpuMicros }) => clickhouseCpuMicros.toFixed(1),
     },
+    { name: `broker CPU µs to serve a ${unit}`, of: ({ brokerCpuMicros }) => brokerCpuMicros.toFixed(1) },
     { name: `bytes on disk a ${unit}, all tables`, of: ({ diskBytes }) => diskBytes.toFixed(0) },
   ]
 }

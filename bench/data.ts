@@ -13,22 +13,40 @@ const NODE_TYPES = ['spark-llm', 'knowledge-base', 'plugin', 'message', 'if-else
 const SPAN_NAMES = ['POST /v1/chat', 'workflow.run', 'node.execute', 'llm.stream']
 const SPAN_SPACING_NS = 2_000_000n
 
-/** One trace: three records of four spans, one record a service; 11 attributes and one event a span, six resource attributes. */
-export function benchTrace(index: number, seed: number, startNs: bigint): SpanBatch[] {
+/** What differs between kinds of spans. */
+export interface SpanShape {
+  resourceOf(service: string, index: number): KeyValue[]
+  /** @param place of the span in its trace */
+  attributesOf(random: SeededRandom, sid: string, place: number): KeyValue[]
+  readonly eventText: string
+}
+
+/** The reference job: 11 attributes and one event a span, six resource attributes. */
+export const PLAIN_SHAPE: SpanShape = {
+  resourceOf: (service, index) => resourceAttributes(service, index % 12),
+  attributesOf: plainAttributes,
+  eventText:
+    'node finished in time; its output, three documents, was passed on to the next node of the workflow',
+}
+
+/** One trace: three records of four spans, one record a service. */
+export function benchTrace(
+  index: number,
+  seed: number,
+  startNs: bigint,
+  shape: SpanShape = PLAIN_SHAPE,
+): SpanBatch[] {
   const random = new SeededRandom(seed, index)
   const traceId = random.hex(16)
-  const sid = `spf0${(index & 0xff).toString(16).padStart(3, '0')}${(index >>> 8).toString(16).padStart(4, '0')}@hf${random.hex(8).slice(0, 11)}0a0c782`
-  const appId = `app-${String(index % 40).padStart(3, '0')}`
-  const uid = `user-${Math.floor(random.next() * 5000)}`
-  const chatId = `chat-${random.hex(4)}`
+  const identity = benchIdentity(random, index)
   const batches: SpanBatch[] = []
   let parent: string | null = null
   SERVICES.forEach((service, serviceIndex) => {
     const spans: Span[] = []
     for (let i = 0; i < SPANS_PER_RECORD; i++) {
       const spanId = random.hex(8)
-      const position = BigInt(serviceIndex * SPANS_PER_RECORD + i)
-      const start = startNs + position * SPAN_SPACING_NS + BigInt(Math.floor(random.next() * 1e6))
+      const place = serviceIndex * SPANS_PER_RECORD + i
+      const start = startNs + BigInt(place) * SPAN_SPACING_NS + BigInt(Math.floor(random.next() * 1e6))
       const isError = random.chance(0.01)
       spans.push({
         traceId,
@@ -42,19 +60,13 @@ export function benchTrace(index: number, seed: number, startNs: bigint): SpanBa
         statusCode: isError ? STATUS_ERROR : STATUS_OK,
         statusMessage: isError ? 'upstream answered 503' : '',
         traceState: '',
-        attributes: spanAttributes(random, sid, i),
+        attributes: shape.attributesOf(random, identity.sid, place),
         droppedAttributesCount: 0,
         events: [
           {
             timeNs: start + 500_000n,
             name: 'INFO',
-            attributes: [
-              {
-                key: 'INFO LOG',
-                value:
-                  'node finished in time; its output, three documents, was passed on to the next node of the workflow',
-              },
-            ],
+            attributes: [{ key: 'INFO LOG', value: shape.eventText }],
             droppedAttributesCount: 0,
           },
         ],
@@ -65,12 +77,14 @@ export function benchTrace(index: number, seed: number, startNs: bigint): SpanBa
       parent = spanId
     }
     batches.push({
-      sid,
-      appId,
-      uid,
-      chatId,
+      ...identity,
       batchId: random.hex(16),
-      resource: resourceOf(service, index),
+      resource: {
+        attributes: shape.resourceOf(service, index),
+        droppedAttributesCount: 0,
+        schemaUrl: '',
+        entityRefs: [],
+      },
       scope: {
         name: 'sidereal.bench',
         version: '1.0.0',
@@ -84,20 +98,34 @@ export function benchTrace(index: number, seed: number, startNs: bigint): SpanBa
   return batches
 }
 
-function resourceOf(service: string, index: number): SpanBatch['resource'] {
-  const pod = index % 12
-  const pairs: [string, AnyValue][] = [
+/** Who a request is: 40 apps, 5,000 users. */
+export function benchIdentity(
+  random: SeededRandom,
+  index: number,
+): Pick<SpanBatch, 'sid' | 'appId' | 'uid' | 'chatId'> {
+  const sid = `spf0${(index & 0xff).toString(16).padStart(3, '0')}${(index >>> 8).toString(16).padStart(4, '0')}@hf${random.hex(8).slice(0, 11)}0a0c782`
+  return {
+    sid,
+    appId: `app-${String(index % 40).padStart(3, '0')}`,
+    uid: `user-${Math.floor(random.next() * 5000)}`,
+    chatId: `chat-${random.hex(4)}`,
+  }
+}
+
+/** @param pod its number: how many different resources there are */
+export function resourceAttributes(service: string, pod: number): KeyValue[] {
+  return keyValues([
     ['service.name', service],
     ['service.version', '2.14.3'],
     ['service.instance.id', `${service}-7d9f8b6c5d-${pod}`],
     ['host.name', `node-${pod % 4}.cluster.local`],
     ['deployment.environment', 'production'],
     ['telemetry.sdk.language', 'nodejs'],
-  ]
-  return { attributes: keyValues(pairs), droppedAttributesCount: 0, schemaUrl: '', entityRefs: [] }
+  ])
 }
 
-function spanAttributes(random: SeededRandom, sid: string, position: number): KeyValue[] {
+function plainAttributes(random: SeededRandom, sid: string, place: number): KeyValue[] {
+  const position = place % SPANS_PER_RECORD
   const prompt = Math.floor(random.next() * 4000)
   const completion = Math.floor(random.next() * 900)
   return keyValues([
@@ -115,6 +143,6 @@ function spanAttributes(random: SeededRandom, sid: string, position: number): Ke
   ])
 }
 
-function keyValues(pairs: [string, AnyValue][]): KeyValue[] {
+export function keyValues(pairs: [string, AnyValue][]): KeyValue[] {
   return pairs.map(([key, value]) => ({ key, value }))
 }

@@ -1,73 +1,65 @@
-import { once } from 'node:events'
 import { parseArgs } from 'node:util'
-import { spawnCli } from '../src/local/demo/cli-process.ts'
-import { startStack } from '../src/local/stack.ts'
-import { calibrate } from './calibration.ts'
-import { SPANS_PER_TRACE } from './data.ts'
-import { produceBench } from './produce.ts'
-import { type BenchResult, printResult } from './result.ts'
-import { measureWorker } from './worker-run.ts'
+import { COMPRESSIONS } from '../src/kafka/codecs.ts'
+import { BenchGround } from './bench-ground.ts'
+import { runGuard } from './guard.ts'
+import { type JobResult, JobRunner } from './job-run.ts'
+import { jobNamed } from './jobs.ts'
+import { measurePeer } from './peer.ts'
+import { printJob, printScaling } from './result.ts'
 
-const PARTITIONS = 6
+// npm run bench -- [--job NAME] [--runs N] [--workers 1,2,4] [--spans N] [--open-traces N] [--compression zstd] [--profile] [--json]
+// npm run bench -- --peer PATH_TO_OTELCOL [--runs N] [--spans N] [--json]
+// npm run bench -- --guard [--write-baseline]
 
 const { values } = parseArgs({
   options: {
-    spans: { type: 'string', default: '480000' },
-    'open-traces': { type: 'string', default: '8000' },
+    job: { type: 'string', default: 'plain' },
+    runs: { type: 'string', default: '1' },
+    workers: { type: 'string', default: '1' },
+    /** Or logs. Default: the job's. */
+    spans: { type: 'string' },
+    'open-traces': { type: 'string' },
+    /** Of the records in Kafka: none, gzip, snappy, lz4 or zstd. */
+    compression: { type: 'string', default: 'none' },
     json: { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
+    peer: { type: 'string' },
+    guard: { type: 'boolean', default: false },
+    'write-baseline': { type: 'boolean', default: false },
   },
 })
-const traces = Math.ceil(Number(values.spans) / SPANS_PER_TRACE)
-const wantedOpenTraces = Number(values['open-traces'])
 const say = (line: string) => process.stderr.write(`${line}\n`)
+const compression = COMPRESSIONS.find((name) => name === values.compression)
+if (compression === undefined) throw new Error(`--compression is one of ${COMPRESSIONS.join(', ')}`)
+const job = jobNamed(values.job)
+const units = count('spans', values.spans ?? String(job.units))
+const openTraces = count('open-traces', values['open-traces'] ?? String(job.openTraces))
+const runs = count('runs', values.runs)
+const workerCounts = values.workers.split(',').map((text) => count('workers', text))
 
-await using stack = await startStack({ onProgress: say })
-const run = Date.now().toString(36)
-const names = {
-  SIDEREAL_TOPIC: `bench-${run}`,
-  SIDEREAL_DEAD_LETTER_TOPIC: `bench-dead-letters-${run}`,
-  SIDEREAL_GROUP: `bench-${run}`,
-  SIDEREAL_CLICKHOUSE_DATABASE: `bench_${run}`,
-  SIDEREAL_TOPIC_PARTITIONS: String(PARTITIONS),
+await using ground = await BenchGround.open(say)
+if (values.guard || values['write-baseline']) {
+  const isGood = await runGuard(ground, { writesBaseline: values['write-baseline'], onProgress: say })
+  process.exitCode = isGood ? 0 : 1
+} else if (values.peer !== undefined) {
+  await measurePeer(ground, {
+    ...{ binary: values.peer, units, openTraces, runs, isJson: values.json, onProgress: say },
+  })
+} else {
+  const runner = new JobRunner(ground, compression)
+  const results: JobResult[] = []
+  for (const workers of workerCounts) {
+    const options = { units, openTraces, runs, workers, isProfiled: values.profile, onProgress: say }
+    const result = await runner.measure(job, options)
+    printJob(values.job, result, { isJson: values.json })
+    results.push(result)
+  }
+  printScaling(results)
 }
-const env = { ...stack.env, ...names }
-// Standard output belongs to the figures.
-const [setupCode] = await once(spawnCli(['setup'], env, process.stderr.fd), 'exit')
-if (setupCode !== 0) throw new Error(`sidereal setup ended with code ${setupCode}`)
 
-say(`producing ${traces} traces of ${SPANS_PER_TRACE} spans`)
-const produced = await produceBench({ env, topic: names.SIDEREAL_TOPIC, traces, onProgress: say })
-// Stream time is the append time: traces a second of it, times the quiet time, is what is open at once.
-const quietMs = Math.max(50, Math.round((wantedOpenTraces / traces) * produced.seconds * 1000))
-say(
-  `${produced.records} records, ${(produced.avroBytes / produced.spans).toFixed(0)} B of Avro a span, in ${produced.seconds.toFixed(1)} s`,
-)
-
-const clickhouse = stack.clickhouse
-if (clickhouse === undefined) throw new Error('the stack has no ClickHouse')
-const clickhousePid = clickhouse.processes[0]?.pid
-if (clickhousePid === undefined) throw new Error('the ClickHouse of the stack has no process')
-const calibrationBefore = calibrate()
-const measured = await measureWorker({
-  env: {
-    ...env,
-    SIDEREAL_QUIET_MS: String(quietMs),
-    SIDEREAL_METRICS_PORT: '0',
-  },
-  topic: names.SIDEREAL_TOPIC,
-  group: names.SIDEREAL_GROUP,
-  database: names.SIDEREAL_CLICKHOUSE_DATABASE,
-  spans: produced.spans,
-  clickhousePid,
-  isProfiled: values.profile,
-  onProgress: say,
-})
-const result: BenchResult = {
-  ...measured,
-  spans: produced.spans,
-  avroBytesPerSpan: produced.avroBytes / produced.spans,
-  quietMs,
-  calibrationMicrosPerSpan: (calibrationBefore + calibrate()) / 2,
+function count(name: string, text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1)
+    throw new Error(`--${name} is a whole number from 1, not ${text}`)
+  return value
 }
-printResult(result, { isJson: values.json })

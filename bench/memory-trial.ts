@@ -1,8 +1,5 @@
-import { once } from 'node:events'
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { processUsage } from '../integration-tests/support/process-usage.ts'
-import { spawnCli } from '../src/local/demo/cli-process.ts'
+import { type Metrics, WorkerProcess } from './worker-process.ts'
 
 const MIB = 1024 * 1024
 const SAMPLE_MS = 250
@@ -39,22 +36,15 @@ export interface MemoryFigures {
 
 /** A worker in a process of its own whose memory is looked at four times a second. */
 export class MemoryTrial {
-  readonly #worker: ReturnType<typeof spawnCli>
-  readonly #exited: Promise<unknown>
-  readonly #logFile: string
-  readonly #log: number
+  readonly #worker: WorkerProcess
   readonly #stop = new AbortController()
   readonly #sampling: Promise<void>
   readonly #samples: MemorySample[] = []
-  #last = new Map<string, number>()
+  #last: Metrics = new Map()
   #lagSecondsPeak = 0
 
   constructor(name: string, env: Environment) {
-    mkdirSync(LOG_FOLDER, { recursive: true })
-    this.#logFile = `${LOG_FOLDER}/${name}.log`
-    this.#log = openSync(this.#logFile, 'w')
-    this.#worker = spawnCli(['worker'], env, this.#log)
-    this.#exited = once(this.#worker, 'exit')
+    this.#worker = new WorkerProcess({ env, logFolder: LOG_FOLDER, name })
     this.#sampling = this.#sample()
   }
 
@@ -71,11 +61,8 @@ export class MemoryTrial {
   async until(what: string, condition: () => boolean | Promise<boolean>, timeoutMs: number): Promise<void> {
     const deadline = performance.now() + timeoutMs
     while (!(await condition())) {
-      if (this.#worker.exitCode !== null || this.#worker.signalCode !== null) {
-        throw new Error(`the worker ended: ${readFileSync(this.#logFile, 'utf8').slice(-2000)}`)
-      }
       if (performance.now() > deadline) throw new Error(`not within ${timeoutMs / 1000} s: ${what}`)
-      await sleep(SAMPLE_MS)
+      await Promise.race([sleep(SAMPLE_MS), this.#worker.failed])
     }
   }
 
@@ -89,12 +76,10 @@ export class MemoryTrial {
   }
 
   async end(): Promise<MemoryFigures> {
-    const { cpuSeconds, peakRssMb } = processUsage(this.#worker.pid!)
+    const { cpuSeconds, peakRssMb } = this.#worker.usage()
     this.#stop.abort()
     await this.#sampling
-    this.#worker.kill('SIGTERM')
-    await this.#exited
-    closeSync(this.#log)
+    await this.#worker.end()
     const held = this.#samples.map(({ open, undelivered }) => open + undelivered)
     const fragments = [...this.#last]
       .map(
@@ -120,26 +105,13 @@ export class MemoryTrial {
   async #sample(): Promise<void> {
     const startedAt = performance.now()
     while (!this.#stop.signal.aborted) {
-      const address = /"metricsUrl":"([^"]+)"/.exec(readFileSync(this.#logFile, 'utf8').slice(0, 20_000))?.[1]
-      if (address !== undefined) await this.#look(address, startedAt)
+      const metrics = await this.#worker.metrics()
+      if (metrics !== undefined) this.#note(metrics, startedAt)
       await sleep(SAMPLE_MS)
     }
   }
 
-  async #look(address: string, startedAt: number): Promise<void> {
-    let text: string
-    try {
-      text = await (await fetch(address)).text()
-    } catch (error) {
-      // Gone between two looks: `until` says so with the log.
-      process.stderr.write(`no metrics: ${error instanceof Error ? error.message : error}\n`)
-      return
-    }
-    const values = new Map<string, number>()
-    for (const line of text.split('\n')) {
-      const place = line.lastIndexOf(' ')
-      if (!line.startsWith('#') && place > 0) values.set(line.slice(0, place), Number(line.slice(place + 1)))
-    }
+  #note(values: Metrics, startedAt: number): void {
     this.#last = values
     const value = (name: string): number => values.get(name) ?? Number.NaN
     this.#lagSecondsPeak = Math.max(this.#lagSecondsPeak, value('sidereal_lag_seconds_max'))

@@ -73,7 +73,6 @@ async function runCase(name: string): Promise<boolean> {
       ...env,
       SIDEREAL_CLICKHOUSE_URL: await proxy.start(),
       SIDEREAL_MAX_MEMORY: String(limitMib * MIB),
-      SIDEREAL_METRICS_PORT: '0',
     }
     const ledgers = (await trialCase.before?.(context)) ?? []
     trial = new MemoryTrial(name, { ...workerEnv, ...trialCase.env })

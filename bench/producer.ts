@@ -2,14 +2,14 @@
  * What tracing costs a service: Sidereal's producer beside OpenTelemetry's BatchSpanProcessor with its OTLP gRPC exporter, in one run, by turns.
  * Broker and receiver are processes of their own: their CPU is not counted.
  */
-import { execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 import { createKafka } from '../src/kafka/client.ts'
 import { startStack } from '../src/local/stack.ts'
 import { silentLogger } from '../src/telemetry/logger.ts'
 import type { ProducerRun } from './producer-run.ts'
+import { ReceiverProcess } from './receiver-process.ts'
 
 const WAYS = ['none', 'kafka-zstd', 'kafka-none', 'otlp-grpc'] as const
 const { values } = parseArgs({
@@ -25,28 +25,21 @@ const admin = kafka.admin()
 await admin.connect()
 await admin.createTopics({ topics: [{ topic, numPartitions: 6 }], waitForLeaders: true })
 await admin.disconnect()
-const receiver = spawn(process.execPath, [path('otlp-receiver-process.ts')], {
-  stdio: ['pipe', 'pipe', 'inherit'],
-})
-try {
-  const [url] = (await once(receiver.stdout, 'data')) as [Buffer]
-  const env = { ...process.env, ...stack.env, SIDEREAL_TOPIC: topic, BENCH_OTLP_URL: String(url).trim() }
-  const runs = new Map<string, ProducerRun[]>(WAYS.map((way) => [way, []]))
-  for (let round = 1; round <= Number(values.rounds); round++) {
-    for (const way of round % 2 === 1 ? WAYS : [...WAYS].reverse()) {
-      const args = [path('producer-run.ts'), way, String(Math.ceil(Number(values.spans) / 4))]
-      const { stdout } = await promisify(execFile)(process.execPath, args, { env })
-      const run = JSON.parse(stdout) as ProducerRun
-      if (way !== 'none' && run.delivered !== run.spans)
-        throw new Error(`${way}: ${run.delivered} of ${run.spans} spans were acknowledged`)
-      runs.get(way)!.push(run)
-      say(`round ${round}, ${way}: ${run.cpuMicrosPerSpan.toFixed(1)} CPU µs a span`)
-    }
+using receiver = await ReceiverProcess.start()
+const env = { ...process.env, ...stack.env, SIDEREAL_TOPIC: topic, BENCH_OTLP_URL: receiver.url }
+const runs = new Map<string, ProducerRun[]>(WAYS.map((way) => [way, []]))
+for (let round = 1; round <= Number(values.rounds); round++) {
+  for (const way of round % 2 === 1 ? WAYS : [...WAYS].reverse()) {
+    const args = [path('producer-run.ts'), way, String(Math.ceil(Number(values.spans) / 4))]
+    const { stdout } = await promisify(execFile)(process.execPath, args, { env })
+    const run = JSON.parse(stdout) as ProducerRun
+    if (way !== 'none' && run.delivered !== run.spans)
+      throw new Error(`${way}: ${run.delivered} of ${run.spans} spans were acknowledged`)
+    runs.get(way)!.push(run)
+    say(`round ${round}, ${way}: ${run.cpuMicrosPerSpan.toFixed(1)} CPU µs a span`)
   }
-  print(runs)
-} finally {
-  receiver.kill()
 }
+print(runs)
 
 /** The best round of each, since what disturbs a run only makes it dearer. */
 function print(runs: ReadonlyMap<string, readonly ProducerRun[]>): void {

@@ -1,108 +1,142 @@
-import { once } from 'node:events'
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { processUsage } from '../integration-tests/support/process-usage.ts'
-import { waitUntilCommitted } from '../src/audit/committed.ts'
-import { createKafka } from '../src/kafka/client.ts'
-import { spawnCli } from '../src/local/demo/cli-process.ts'
-import { createLogger } from '../src/telemetry/logger.ts'
-import type { BenchResult } from './result.ts'
+import type { BenchGround, Run } from './bench-ground.ts'
+import type { Produced } from './produce.ts'
+import { type Metrics, WorkerProcess } from './worker-process.ts'
 
-const POLL_MS = 500
-const DEADLINE_MS = 300_000
-const LOG_FOLDER = '.sidereal/bench'
+/** Until something was read. */
+const FIRST_POLL_MS = 250
+/** After that: each look at the metrics costs the worker a few milliseconds. */
+const POLL_MS = 1_000
+const DEADLINE_MS = 900_000
+export const LOG_FOLDER = '.sidereal/bench'
 
 export interface WorkerRun {
+  readonly run: Run
+  readonly produced: Produced
+  /** Beside those of the run. */
   readonly env: Readonly<Record<string, string>>
-  readonly topic: string
-  readonly group: string
-  readonly database: string
-  readonly spans: number
-  readonly clickhousePid: number
-  /** Leaves a CPU profile of the worker in the log folder. */
+  /** Processes of one group on the same backlog. */
+  readonly workers: number
+  /** Leaves a CPU profile of each worker in the log folder. */
   readonly isProfiled: boolean
-  readonly onProgress: (line: string) => void
 }
 
-type Measured = Omit<BenchResult, 'spans' | 'avroBytesPerSpan' | 'quietMs' | 'calibrationMicrosPerSpan'>
+/** Figures of one run. CPU is user + system of all threads; a unit is a span, or a log where the data are logs. */
+export interface WorkerFigures {
+  /** Whole processes, from their start to the last committed offset. */
+  readonly cpuMicros: number
+  /** The same from when they had joined the group: without loading the code. */
+  readonly runCpuMicros: number
+  /** From the first record read to the last commit. */
+  readonly perSecond: number
+  /** From the start of the processes. */
+  readonly seconds: number
+  /** Of the process that had most. MiB. */
+  readonly peakRssMb: number
+  readonly peakOpenTraces: number
+  /** While it worked, the worst process. */
+  readonly loopP99Ms: number
+  readonly loopMaxMs: number
+  readonly clickhouseCpuMicros: number
+  /** Of the broker, to serve them. */
+  readonly brokerCpuMicros: number
+  /** All tables, a unit. */
+  readonly diskBytes: number
+  /** Spans and nodes in one batch to the sinks. */
+  readonly rowsPerBatch: number
+  /** Objects with payloads, and their bytes. */
+  readonly packs: number
+  readonly packBytes: number
+}
 
-/** Runs a worker over the whole topic and reads the operating system's account of it. Ends it afterwards. */
-export async function measureWorker(run: WorkerRun): Promise<Measured> {
-  mkdirSync(LOG_FOLDER, { recursive: true })
-  const logFile = `${LOG_FOLDER}/worker.log`
-  const log = openSync(logFile, 'w')
-  const clickhouseBefore = processUsage(run.clickhousePid).cpuSeconds
+/** Runs workers over a whole topic, checks what the tables hold, and reads the operating system's account. Drops the tables. */
+export async function measureWorkers(ground: BenchGround, options: WorkerRun): Promise<WorkerFigures> {
+  const { run, produced } = options
+  const clickhouseBefore = processUsage(ground.clickhousePid).cpuSeconds
+  const brokerBefore = processUsage(ground.kafkaPid).cpuSeconds
   const startedAt = performance.now()
-  const profileArgs = run.isProfiled ? ['--cpu-prof', `--cpu-prof-dir=${LOG_FOLDER}`] : []
-  const worker = spawnCli(['worker'], run.env, log, profileArgs)
-  const exited = once(worker, 'exit')
-  const polling = new AbortController()
-  const peakOpenTraces = pollOpenTraces(logFile, polling.signal)
-  try {
-    await Promise.race([
-      settled(run),
-      exited.then(() => {
-        throw new Error(`the worker ended: ${readFileSync(logFile, 'utf8').slice(-2000)}`)
+  const workers = Array.from(
+    { length: options.workers },
+    (_, index) =>
+      new WorkerProcess({
+        env: { ...run.env, ...options.env },
+        logFolder: LOG_FOLDER,
+        name: `worker-${index}`,
+        nodeArgs: options.isProfiled ? ['--cpu-prof', `--cpu-prof-dir=${LOG_FOLDER}`] : [],
       }),
-    ])
-    const seconds = (performance.now() - startedAt) / 1000
-    polling.abort()
-    const usage = processUsage(worker.pid!)
-    const clickhouseCpu = processUsage(run.clickhousePid).cpuSeconds - clickhouseBefore
-    const rows = Number(await queryClickHouse(run, `SELECT count() FROM ${run.database}.spans_exact`))
-    if (rows !== run.spans) throw new Error(`the table holds ${rows} spans instead of ${run.spans}`)
-    const disk = await queryClickHouse(
-      run,
-      `SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = '${run.database}'`,
-    )
-    return {
-      cpuMicrosPerSpan: (usage.cpuSeconds * 1e6) / run.spans,
-      peakRssMb: usage.peakRssMb,
-      spansPerSecond: run.spans / seconds,
-      peakOpenTraces: await peakOpenTraces,
-      clickhouseCpuMicrosPerSpan: (clickhouseCpu * 1e6) / run.spans,
-      diskBytesPerSpan: Number(disk) / run.spans,
-      seconds,
-    }
-  } finally {
-    polling.abort()
-    worker.kill('SIGTERM')
-    await exited
-    closeSync(log)
-  }
-}
-
-/** Resolves when the committed offsets are the end offsets. */
-async function settled(run: WorkerRun): Promise<void> {
-  const brokers = (run.env['SIDEREAL_KAFKA_BROKERS'] ?? '').split(',')
-  const logger = createLogger({ level: 'silent' })
-  const admin = createKafka({ brokers }, { clientId: 'bench-offsets', logger }).admin()
-  await admin.connect()
+  )
+  const failed = Promise.race(workers.map((worker) => worker.failed))
+  const polling = new AbortController()
   try {
-    await waitUntilCommitted({ admin, topic: run.topic, group: run.group, timeoutMs: DEADLINE_MS })
-  } finally {
-    await admin.disconnect()
-  }
-}
-
-async function queryClickHouse(run: WorkerRun, sql: string): Promise<string> {
-  const response = await fetch(run.env['SIDEREAL_CLICKHOUSE_URL'] ?? '', { method: 'POST', body: sql })
-  const text = await response.text()
-  if (!response.ok) throw new Error(`ClickHouse refused "${sql}": ${text.slice(0, 300)}`)
-  return text.trim()
-}
-
-/** The highest number of open traces that the worker's metrics said, until the signal. */
-async function pollOpenTraces(logFile: string, signal: AbortSignal): Promise<number> {
-  let peak = 0
-  while (!signal.aborted) {
-    const address = /"metricsUrl":"([^"]+)"/.exec(readFileSync(logFile, 'utf8'))?.[1]
-    if (address !== undefined) {
-      const response = await fetch(address)
-      const value = /^sidereal_open_traces (\S+)$/m.exec(await response.text())?.[1]
-      peak = Math.max(peak, Number(value ?? 0))
+    const startCpuSeconds = sum(
+      await Promise.all(
+        workers.map(async (worker) => {
+          await worker.started()
+          const { cpuSeconds } = worker.usage()
+          await worker.loopDelay()
+          return cpuSeconds
+        }),
+      ),
+    )
+    const watched = watch(workers, polling.signal)
+    await Promise.race([ground.settled(run, DEADLINE_MS), failed, watched.then(() => failed)])
+    const endedAt = performance.now()
+    const usages = workers.map((worker) => worker.usage())
+    polling.abort()
+    const delays = await Promise.all(workers.map((worker) => worker.loopDelay()))
+    const { firstReadAt, peakOpenTraces } = await watched
+    const totals = await Promise.all(workers.map((worker) => worker.metrics()))
+    const clickhouseCpu = processUsage(ground.clickhousePid).cpuSeconds - clickhouseBefore
+    const brokerCpu = processUsage(ground.kafkaPid).cpuSeconds - brokerBefore
+    await ground.checkRows(run, produced.rows)
+    const total = (name: string) => sum(totals.map((metrics) => metrics?.get(name) ?? Number.NaN))
+    const payloads = total('sidereal_payloads_total')
+    if (payloads !== produced.rows.payloads)
+      throw new Error(`${payloads} payloads were stored instead of ${produced.rows.payloads}`)
+    const cpuSeconds = sum(usages.map((usage) => usage.cpuSeconds))
+    const { units } = produced
+    return {
+      cpuMicros: (cpuSeconds * 1e6) / units,
+      runCpuMicros: ((cpuSeconds - startCpuSeconds) * 1e6) / units,
+      perSecond: (units * 1000) / (endedAt - (firstReadAt ?? startedAt)),
+      seconds: (endedAt - startedAt) / 1000,
+      peakRssMb: Math.max(...usages.map((usage) => usage.peakRssMb)),
+      peakOpenTraces,
+      loopP99Ms: Math.max(...delays.map(({ p99Ms }) => p99Ms)),
+      loopMaxMs: Math.max(...delays.map(({ maxMs }) => maxMs)),
+      clickhouseCpuMicros: (clickhouseCpu * 1e6) / units,
+      brokerCpuMicros: (brokerCpu * 1e6) / units,
+      diskBytes: (await ground.diskBytes(run.database)) / units,
+      rowsPerBatch: total('sidereal_rows_settled_total') / total('sidereal_batches_total'),
+      packs: total('sidereal_payload_packs_total'),
+      packBytes: total('sidereal_payload_bytes_total'),
     }
-    await sleep(POLL_MS)
+  } finally {
+    polling.abort()
+    await Promise.all(workers.map((worker) => worker.end()))
+    await ground.dropDatabase(run.database)
   }
-  return peak
+}
+
+/** Looks at the metrics until the signal: the highest number of open traces, and when a record had been read. */
+async function watch(
+  workers: readonly WorkerProcess[],
+  signal: AbortSignal,
+): Promise<{ peakOpenTraces: number; firstReadAt: number | undefined }> {
+  let peakOpenTraces = 0
+  let firstReadAt: number | undefined
+  while (!signal.aborted) {
+    const all = await Promise.all(workers.map((worker) => worker.metrics()))
+    const total = (name: string) => sum(all.map((metrics: Metrics | undefined) => metrics?.get(name) ?? 0))
+    if (firstReadAt === undefined && total('sidereal_records_consumed_total') > 0)
+      firstReadAt = performance.now()
+    peakOpenTraces = Math.max(peakOpenTraces, total('sidereal_open_traces'))
+    await sleep(firstReadAt === undefined ? FIRST_POLL_MS : POLL_MS)
+  }
+  return { peakOpenTraces, firstReadAt }
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
 }

@@ -5,6 +5,7 @@ import type { Admin, Message, Producer, ProducerRecord, RecordMetadata } from 'k
 import { silentLogger } from '../telemetry/logger.ts'
 import { CheckedProducer, type CheckedProducerOptions } from './checked-producer.ts'
 import { partitionFor } from './partitioner.ts'
+import { BatchMessage } from './produce-request.ts'
 import type { KafkaClients } from './producer-connection.ts'
 
 /**
@@ -46,7 +47,8 @@ class FakeKafka implements KafkaClients {
     } as unknown as Admin
   }
 
-  async #send({ topic, messages }: ProducerRecord): Promise<RecordMetadata[]> {
+  async #send({ topic, messages: sent }: ProducerRecord): Promise<RecordMetadata[]> {
+    const messages = sent.flatMap(messagesOf)
     const number = this.requests.push(messages)
     const partitions = [...new Set(messages.map(({ partition }) => partition ?? -1))]
     for (const partition of partitions) {
@@ -69,6 +71,11 @@ class FakeKafka implements KafkaClients {
     if (failure !== undefined) throw failure.error
     return reply
   }
+}
+
+function messagesOf(message: Message): Message[] {
+  assert.ok(message instanceof BatchMessage)
+  return message.records.map(({ key, value }) => ({ key, value, partition: message.partition }))
 }
 
 function open(kafka: KafkaClients, options: Partial<CheckedProducerOptions> = {}): CheckedProducer {

@@ -182,7 +182,7 @@ export class TracingService {
       logs: this.#queue.stats('log'),
       cutValues: this.#encoder.cutValues,
       spoolBytes: this.#queue.spoolBytes,
-      replacedSurrogates: this.#writer.replacedSurrogates,
+      replacedSurrogates: this.#writer.replacedSurrogates + this.#exporter.replacedSurrogates,
     }
   }
 

@@ -104,7 +104,7 @@ export class TracingService {
       topic,
       logger,
       spool: config.spool,
-      send: (name, records) => this.#producer.send(name, records),
+      send: (name, records, onSettled) => this.#producer.sendEach(name, records, onSettled),
       schemaId: (kind) =>
         registry.register(subjectFor(topic, SCHEMAS[kind]), bundledSchema(SCHEMAS[kind]).json),
       ...(config.maxQueueBytes === undefined ? {} : { maxBytes: config.maxQueueBytes }),

@@ -202,3 +202,53 @@ test('requests stay within their limits of records and bytes', async () => {
       assert.ok(messages.filter((message) => message.partition === partition).length <= 4)
   }
 })
+
+test('sent each by itself: a record fails alone, is told once, and those of its call go on', async () => {
+  const kafka = new FakeKafka(2)
+  kafka.behave = (request) => (request === 1 ? 'dropped' : 'written')
+  kafka.fail = (_request, messages) =>
+    messages.some(({ value }) => String(value) === 'big')
+      ? { error: kafkaError({ type: 'MESSAGE_TOO_LARGE', retriable: false }), isWritten: false }
+      : undefined
+  const producer = open(kafka)
+  const told: string[] = []
+  const values = ['1', 'big', '3', '4', '5']
+  producer.sendEach(
+    't',
+    values.map((value, i) => record(i < 3 ? 'a' : 'key-b', value)),
+    (index, error) => told.push(`${values[index]}: ${error?.code ?? 'written'}`),
+  )
+  await producer.close()
+  assert.deepEqual(told.sort(), [
+    '1: written',
+    '3: written',
+    '4: written',
+    '5: written',
+    'big: SIDEREAL_RECORD_TOO_LARGE',
+  ])
+  assert.deepEqual([...kafka.logs.values()].flat().sort(), ['1', '3', '4', '5'])
+  const late: string[] = []
+  producer.sendEach('t', [record('a', 'late')], (_index, error) => late.push(String(error?.code)))
+  assert.deepEqual(late, [])
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual(late, ['SIDEREAL_KAFKA_SEND_FAILED'])
+})
+
+test('when the time of records that are sent each by itself is up, those that are written stay so, and the others are told', async () => {
+  const kafka = new FakeKafka(2)
+  const [first, second] = [record('a', 'one'), record('key-b', 'two')]
+  assert.notEqual(partitionFor(first.key, 2), partitionFor(second.key, 2))
+  kafka.behave = (_request, partition) => (partition === partitionFor(first.key, 2) ? 'written' : 'dropped')
+  const producer = open(kafka)
+  const told: (string | undefined)[] = []
+  await new Promise<void>((resolve) => {
+    const onSettled = (index: number, error: Error | undefined) => {
+      told[index] = error === undefined ? 'written' : error.message
+      if (index === 1) resolve()
+    }
+    producer.sendEach('t', [first, second], onSettled, { timeoutMs: 100 })
+  })
+  await producer.close()
+  assert.equal(told[0], 'written')
+  assert.match(told[1] ?? '', /the reply lacked partitions/)
+})

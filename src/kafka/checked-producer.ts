@@ -4,6 +4,7 @@ import type { Logger } from '../telemetry/logger.ts'
 import type { Compression } from './codecs.ts'
 import { kafkaError, kafkaFault } from './kafka-error.ts'
 import { type KafkaClients, ProducerConnection } from './producer-connection.ts'
+import { SendCalls } from './send-calls.ts'
 import { type CallEvents, SendCall } from './send-lanes.ts'
 import { type ProduceBatch, TopicLanes } from './topic-lanes.ts'
 
@@ -32,7 +33,7 @@ export interface CheckedProducerOptions {
   readonly compression?: Compression
   /** How long a send may take, retries included. Default 30 s. */
   readonly sendTimeoutMs?: number
-  /** Records of one request. Default 1,000: kafkajs groups them in quadratic time. */
+  /** Records of one request. Default 1,000. */
   readonly maxRequestRecords?: number
   /** Uncompressed bytes of one request. Default 8 MiB. */
   readonly maxRequestBytes?: number
@@ -61,8 +62,6 @@ interface CallOptions {
 
 /** A topic that was created a moment ago is not known to every broker yet. */
 const MISSING_TOPIC_ATTEMPTS = 4
-/** How late the end of a call's time may be noticed. */
-const SWEEP_MS = 50
 
 /**
  * Sends records, and believes only what the reply lists.
@@ -76,12 +75,11 @@ const SWEEP_MS = 50
 export class CheckedProducer {
   readonly #options: Required<CheckedProducerOptions>
   readonly #topics = new Map<string, TopicLanes>()
-  readonly #calls = new Map<SendCall, TopicLanes>()
-  readonly #whenIdle: (() => void)[] = []
+  readonly #calls = new SendCalls((topic) =>
+    this.#error(topic, topic.lastError ?? new Error('the time for sending is up')),
+  )
   readonly #timers = new Set<NodeJS.Timeout>()
   #connection: ProducerConnection | undefined
-  /** Ends calls whose time is up; runs while there are calls. */
-  #sweep: NodeJS.Timeout | undefined
   #isClosed = false
   #sentRecords = 0
   #incompleteReplies = 0
@@ -192,32 +190,14 @@ export class CheckedProducer {
     const call = new SendCall(records, performance.now() + timeoutMs, isAllOrNone, {
       ...events,
       ended: () => {
-        this.#forget(call)
+        this.#calls.remove(call)
         events.ended()
       },
     })
-    this.#calls.set(call, topic)
-    this.#sweep ??= setInterval(() => this.#expire(), SWEEP_MS)
+    this.#calls.add(call, topic)
     topic.add(call)
     if (performance.now() - topic.fetchedAtMs > this.#options.metadataMaxAgeMs) void this.#refresh(topic)
     if (topic.isKnown) this.#dispatchSoon(topic)
-  }
-
-  #forget(call: SendCall): void {
-    this.#calls.delete(call)
-    if (this.#calls.size === 0) {
-      clearInterval(this.#sweep)
-      this.#sweep = undefined
-      for (const resolve of this.#whenIdle.splice(0)) resolve()
-    }
-  }
-
-  #expire(): void {
-    const nowMs = performance.now()
-    for (const [call, topic] of this.#calls) {
-      if (nowMs >= call.deadlineMs)
-        call.failAll(this.#error(topic, topic.lastError ?? new Error('the time for sending is up')))
-    }
   }
 
   /** Waits until every call has been settled (each has its deadline), but at most `timeoutMs`; the rest rejects. Then disconnects. */
@@ -233,10 +213,10 @@ export class CheckedProducer {
         },
       )
       timer = setTimeout(() => {
-        for (const call of this.#calls.keys()) call.failAll(error)
+        this.#calls.failAll(error)
       }, options.timeoutMs)
     }
-    if (this.#calls.size > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve))
+    await this.#calls.ended()
     clearTimeout(timer)
     for (const pause of this.#timers) clearTimeout(pause)
     await this.#connection?.close()

@@ -276,3 +276,28 @@ test('a span with fields of another type than OpenTelemetry’s never throws at 
   )
   assert.deepEqual(dropped, { invalid: 1 })
 })
+
+test('spans wait as bytes, and no more of them than a record holds: then they become records, whatever the linger time', async () => {
+  const { tracer, records } = service()
+  const text = 'x'.repeat(100_000)
+  for (let i = 0; i < 9; i++) tracer.startSpan('large', { attributes: { text } }, ROOT_CONTEXT).end()
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(records.length, 0)
+  for (let i = 0; i < 2; i++) tracer.startSpan('large', { attributes: { text } }, ROOT_CONTEXT).end()
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(records.length, 11)
+})
+
+test('a span over the size of a record does not change the records of its request', () => {
+  const { tracer, batches, dropped } = service({ maxBatchBytes: 10_000 })
+  const root = tracer.startSpan('root', {}, ROOT_CONTEXT)
+  const inRoot = trace.setSpan(ROOT_CONTEXT, root)
+  tracer.startSpan('a', {}, inRoot).end()
+  for (const name of ['large 1', 'large 2'])
+    tracer.startSpan(name, { attributes: { text: 'x'.repeat(20_000) } }, inRoot).end()
+  tracer.startSpan('b', {}, inRoot).end()
+  root.end()
+  const found = batches().map(({ sid, spans }) => `${sid} ${spans.map(({ name }) => name)}`)
+  assert.deepEqual(found.sort(), ['sid-1 a,b,root', 'sid-1 large 1', 'sid-1 large 2'])
+  assert.deepEqual(dropped, {})
+})

@@ -129,3 +129,42 @@ test('whatever fails and whenever it is closed: accepted = waiting + sent + drop
     { numRuns: 50 },
   )
 })
+
+test('what is due at one moment goes to Kafka in one call; one that fails comes back by itself', async () => {
+  const calls: string[][] = []
+  let isFirst = true
+  const queue = open({
+    send: (_topic, records, onSettled) => {
+      calls.push(records.map(({ key }) => String(key)))
+      const fails = isFirst
+      isFirst = false
+      setImmediate(() => {
+        for (const [index, { key }] of records.entries())
+          onSettled(index, fails && String(key) === 'b' ? away() : undefined)
+      })
+    },
+  })
+  for (const sid of ['a', 'b', 'c']) add(queue, record(sid))
+  assert.equal(await queue.drained(5_000), true)
+  assert.deepEqual(calls, [['a', 'b', 'c'], ['b']])
+  assert.equal(queue.stats('spans').sent, 3)
+})
+
+test('a burst that is more than the memory may hold is dropped only as far as Kafka cannot take it at once', async () => {
+  const arrived: string[] = []
+  const queue = open({
+    maxItems: 10,
+    maxInFlightBytes: 5 * 300,
+    send: sendEachBy(async (_topic, outgoing) => {
+      await new Promise((resolve) => setImmediate(resolve))
+      arrived.push(String(outgoing.key))
+    }),
+  })
+  // The schema id is known from here on.
+  add(queue, record('first'))
+  assert.equal(await queue.drained(5_000), true)
+  for (let i = 0; i < 20; i++) add(queue, record(`${i}`))
+  assert.equal(await queue.drained(5_000), true)
+  assert.deepEqual(arrived.slice(1, 4), ['0', '1', '2'])
+  assert.equal(arrived.length - 1 + queue.stats('spans').dropped.queue_full, 20)
+})

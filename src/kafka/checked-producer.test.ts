@@ -190,6 +190,25 @@ test('when its time is up a send rejects as retryable and is not sent later', as
   assert.ok(!kafka.requests.slice(before).some(holdsLate))
 })
 
+test('a record whose time is up is not sent later, not even behind one that still waits', async () => {
+  const kafka = new FakeKafka(1)
+  let isAway = true
+  kafka.fail = () =>
+    isAway
+      ? { error: kafkaError({ name: 'KafkaJSConnectionError', retriable: true }), isWritten: false }
+      : undefined
+  await using producer = open(kafka)
+  const patient = producer.send('t', [record('a', 'patient')])
+  await assert.rejects(producer.send('t', [record('a', 'late')], { timeoutMs: 50 }))
+  // A request that was on its way at that moment may still arrive.
+  const onTheWay = kafka.requests.length
+  while (kafka.requests.length <= onTheWay) await new Promise((resolve) => setTimeout(resolve, 1))
+  isAway = false
+  await patient
+  await producer.send('t', [record('a', 'next')])
+  assert.deepEqual(kafka.logs.get(0), ['patient', 'next'])
+})
+
 test('requests stay within their limits of records and bytes', async () => {
   const kafka = new FakeKafka(2)
   await using producer = open(kafka, { maxRequestRecords: 10, maxBatchBytes: 500 })

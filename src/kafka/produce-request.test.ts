@@ -71,18 +71,18 @@ test('with every codec, and requests written at the same time, each partition’
       fc.array(request, { minLength: 1, maxLength: 3 }),
       async (compression, all) => {
         const encoder = new ProduceEncoder(compression)
-        const bodies = await Promise.all(
-          all.map((partitions) =>
-            encoder.encode(
-              'töpic',
-              partitions.map((list, i) => {
-                const records = list.map((value, j) => record(`${i}-${j}`, value))
-                return new BatchMessage(i * 3, records, encoder)
-              }),
-              { acks: -1, timeout: 1_234 },
-            ),
-          ),
-        )
+        const encode = (partitions: readonly (readonly string[])[]) =>
+          encoder.encode(
+            'töpic',
+            partitions.map((list, i) => {
+              const records = list.map((value, j) => record(`${i}-${j}`, value))
+              return new BatchMessage(i * 3, records, encoder)
+            }),
+            { acks: -1, timeout: 1_234 },
+          )
+        // Its memory is there for the next requests, but for one of them only.
+        await encode([['first'.repeat(100_000)]])
+        const bodies = await Promise.all(all.map(encode))
         for (const [n, body] of bodies.entries()) {
           const { acks, timeout, topic, batches } = await readBody(body)
           assert.deepEqual([acks, timeout, topic], [-1, 1_234, 'töpic'])

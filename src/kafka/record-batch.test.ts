@@ -89,7 +89,7 @@ test('whatever the records, a batch has the bytes that kafkajs writes, but for t
 })
 
 test('a header without a value is left out', () => {
-  const named = { key: null, value: null, headers: { kept: 'x', gone: undefined } }
+  const named = { key: null, value: null, headers: { gone: undefined, kept: 'x' } }
   const plain = { key: null, value: null, headers: { kept: 'x' } }
   const write = (one: BatchRecord) => {
     const target = Buffer.alloc(recordsSize([one]))

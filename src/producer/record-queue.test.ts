@@ -132,22 +132,23 @@ test('whatever fails and whenever it is closed: accepted = waiting + sent + drop
 
 test('what is due at one moment goes to Kafka in one call; one that fails comes back by itself', async () => {
   const calls: string[][] = []
-  let isFirst = true
   const queue = open({
     send: (_topic, records, onSettled) => {
       calls.push(records.map(({ key }) => String(key)))
-      const fails = isFirst
-      isFirst = false
+      const fails = calls.length === 2
       setImmediate(() => {
         for (const [index, { key }] of records.entries())
           onSettled(index, fails && String(key) === 'b' ? away() : undefined)
       })
     },
   })
+  // The schema id is known from here on.
+  add(queue, record('first'))
+  assert.equal(await queue.drained(5_000), true)
   for (const sid of ['a', 'b', 'c']) add(queue, record(sid))
   assert.equal(await queue.drained(5_000), true)
-  assert.deepEqual(calls, [['a', 'b', 'c'], ['b']])
-  assert.equal(queue.stats('spans').sent, 3)
+  assert.deepEqual(calls, [['first'], ['a', 'b', 'c'], ['b']])
+  assert.equal(queue.stats('spans').sent, 4)
 })
 
 test('a burst that is more than the memory may hold is dropped only as far as Kafka cannot take it at once', async () => {

@@ -138,3 +138,25 @@ test('kafkajs sends our messages as our bytes, and those of others as before; a 
   }
   assert.throws(() => requests.protocol({ version: 2 })(args([ours])), /older than 0\.11/)
 })
+
+test('two copies of this package in one process each have their records sent', async () => {
+  assert.equal(patchProduce(), true)
+  const another = './produce-request.ts?another'
+  const copy = (await import(another)) as typeof import('./produce-request.ts')
+  assert.notEqual(copy.BatchMessage, BatchMessage)
+  assert.equal(copy.patchProduce(), true)
+  for (const one of [{ BatchMessage, ProduceEncoder }, copy]) {
+    const message = new one.BatchMessage(0, [record('k', 'v')], new one.ProduceEncoder('none'))
+    const args = {
+      acks: -1,
+      timeout: 5,
+      topicData: [{ topic: 't', partitions: [{ partition: 0, messages: [message] }] }],
+    }
+    const { request } = requests.protocol({ version: 7 })(args)
+    const { batches } = await readBody((await request.encode()).buffer)
+    assert.deepEqual(
+      batches.get(0)!.records.map(({ value }) => String(value)),
+      ['v'],
+    )
+  }
+})

@@ -9,7 +9,8 @@ import {
 } from './record-batch.ts'
 
 const PATCHED_VERSION = '2.2.4'
-const patched = Symbol.for('sidereal.kafkajs.produce')
+/** Of this copy of the module: a second one in the process has a `BatchMessage` of its own, which only its own patch knows. */
+const patched = Symbol('sidereal.kafkajs.produce')
 /** Version of Produce from which on record batches have the form that is written here: Kafka 0.11. */
 const MIN_VERSION = 3
 /** Memory for the records of a request is kept up to this. */

@@ -67,3 +67,18 @@ for (const compression of COMPRESSIONS) {
     assert.deepEqual(printed.trimEnd().split('\n').sort(), asText(RECORDS))
   })
 }
+
+test('records with headers, without a key and without a value are read by the Java client as they were written', async () => {
+  const topic = await freshTopic(servers, { partitions: 1 })
+  await using producer = new CheckedProducer({ kafka, brokers, logger: silentLogger })
+  await producer.send(topic, [
+    { key: Buffer.from('k'), value: null, headers: { one: 'ü', two: [Buffer.from('a'), 'b'] } },
+    { key: null, value: Buffer.from('v'), headers: {} },
+  ])
+  const printed = await runJava('org.apache.kafka.tools.consumer.ConsoleConsumer', [
+    ...['--bootstrap-server', brokers.join(','), '--topic', topic, '--from-beginning'],
+    ...['--max-messages', '2', '--timeout-ms', '30000'],
+    ...['--property', 'print.key=true', '--property', 'print.headers=true'],
+  ])
+  assert.deepEqual(printed.trimEnd().split('\n'), ['one:ü,two:a,two:b\tk\tnull', 'NO_HEADERS\tnull\tv'])
+})

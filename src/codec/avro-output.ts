@@ -8,6 +8,10 @@ const LOOP_LENGTH = 24
 /** A character of UTF-16 takes at most three bytes of UTF-8. */
 const MAX_BYTES_A_CHARACTER = 3
 
+const NANOS_PER_SECOND = 1_000_000_000
+/** Half of what 63 bits hold: the year 2116. */
+const MAX_SECONDS = 2 ** 62 / NANOS_PER_SECOND
+
 const INT64_MIN = -(2n ** 63n)
 const INT64_MAX = 2n ** 63n - 1n
 const INT32_MIN = -(2 ** 31)
@@ -32,7 +36,31 @@ export class AvroOutput {
 
   /** A copy of what was written, reserved bytes included. */
   take(): Buffer {
-    return Buffer.from(this.#buffer.subarray(0, this.#position))
+    const copy = Buffer.allocUnsafe(this.#position)
+    this.#buffer.copy(copy, 0, 0, this.#position)
+    return copy
+  }
+
+  /** Bytes written, reserved ones included. */
+  get position(): number {
+    return this.#position
+  }
+
+  /** Takes back what was written from there on. */
+  rewind(position: number): void {
+    this.#position = position
+  }
+
+  /** The memory that is written to, to read from before the next call of any method. */
+  get memory(): Buffer {
+    return this.#buffer
+  }
+
+  /** Bytes that are encoded already. */
+  raw(source: Buffer, start: number, end: number): void {
+    this.#need(end - start)
+    source.copy(this.#buffer, this.#position, start, end)
+    this.#position += end - start
   }
 
   boolean(value: boolean): void {
@@ -71,6 +99,20 @@ export class AvroOutput {
     const high = this.#longHalves[1]!
     const sign = high >> 31
     this.#varintHalves(((high << 1) | (low >>> 31)) ^ sign, (low << 1) ^ sign)
+  }
+
+  /** The 64-bit nanoseconds of a time in seconds and nanoseconds, both whole: without a bigint where it can be. */
+  nanoseconds(seconds: number, nanos: number, field: string): void {
+    if (!(seconds >= 0 && seconds <= MAX_SECONDS && nanos >= 0 && nanos < NANOS_PER_SECOND)) {
+      this.bigint(BigInt(seconds) * BigInt(NANOS_PER_SECOND) + BigInt(nanos), field)
+      return
+    }
+    // seconds = upper · 2^16 + lower: each product stays below 2^53.
+    const upper = Math.floor(seconds / 65_536) * NANOS_PER_SECOND
+    const lower = (upper % 65_536) * 65_536 + (seconds % 65_536) * NANOS_PER_SECOND + nanos
+    const high = Math.floor(upper / 65_536) + Math.floor(lower / 4_294_967_296)
+    const low = lower >>> 0
+    this.#varintHalves((high << 1) | (low >>> 31), low << 1)
   }
 
   double(value: number): void {

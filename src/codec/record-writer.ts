@@ -1,23 +1,18 @@
-import { type AnyValue, type KeyValue, KeyValueList } from '../model/any-value.ts'
 import type { NodeLog, NodeTraceLog, Usage } from '../model/node-trace-log.ts'
-import { type OffloadableString, PayloadReference } from '../model/payload-reference.ts'
+import type { OffloadableString } from '../model/payload-reference.ts'
 import type { EntityRef, Resource, Scope, Span, SpanBatch, SpanEvent, SpanLink } from '../model/span.ts'
-import { MAX_VALUE_DEPTH } from './avro/walk.ts'
 import { AvroOutput, invalid } from './avro-output.ts'
+import { ValueWriter } from './value-writer.ts'
 import { BODY_START, writeFrameHeader } from './wire.ts'
 
-// Branches of the value union, in the order of the schema.
-const NULL = 0
-const STRING = 1
-const LONG = 2
-const DOUBLE = 3
-const BOOLEAN = 4
-const BYTES = 5
-const ARRAY_VALUE = 6
-const KEY_VALUE_LIST = 7
-const PAYLOAD_REFERENCE = 8
-
 const MAX_SID_BYTES = 256
+
+/** Encoded spans, at least one: each from its start to its end in `source`. */
+export interface EncodedSpans {
+  readonly source: Buffer
+  readonly starts: readonly number[]
+  readonly ends: readonly number[]
+}
 
 /**
  * Writes records in the newest bundled schema, framed. One writer is used for many records: its buffer is reused, what it returns is a
@@ -28,6 +23,7 @@ const MAX_SID_BYTES = 256
  */
 export class RecordWriter {
   readonly #out = new AvroOutput()
+  readonly #values = new ValueWriter(this.#out)
 
   /** Lone surrogates replaced since this writer was made. */
   get replacedSurrogates(): number {
@@ -45,6 +41,38 @@ export class RecordWriter {
     return this.#framed(schemaId)
   }
 
+  /** Resource and scope as they lie in a batch, for {@link encodeSpanBatchOf}: they are the same in many. */
+  encodeOrigin(resource: Resource, scope: Scope): Buffer {
+    this.#out.begin(0)
+    this.#resource(resource)
+    this.#scope(scope)
+    return this.#out.take()
+  }
+
+  /** A batch of parts that are encoded already: an origin, and spans that a `SpanWriter` has written. */
+  encodeSpanBatchOf(
+    batch: Omit<SpanBatch, 'resource' | 'scope' | 'spans'>,
+    origin: Buffer,
+    spans: EncodedSpans,
+    schemaId: number,
+  ): Buffer {
+    const out = this.#out
+    out.begin(BODY_START)
+    this.#identity(batch)
+    out.hex(batch.batchId, 16, 'batchId')
+    out.raw(origin, 0, origin.length)
+    out.count(spans.ends.length)
+    for (let i = 0; i < spans.ends.length; ) {
+      const start = spans.starts[i]!
+      let end = spans.ends[i++]!
+      // Spans of one request were mostly written after one another.
+      while (spans.starts[i] === end) end = spans.ends[i++]!
+      out.raw(spans.source, start, end)
+    }
+    out.count(0)
+    return this.#framed(schemaId)
+  }
+
   encodeNodeTraceLog(log: NodeTraceLog, schemaId: number): Buffer {
     const out = this.#out
     out.begin(BODY_START)
@@ -59,20 +87,20 @@ export class RecordWriter {
     out.string(log.sub)
     out.string(log.caller)
     out.string(log.logCaller)
-    this.#attributes(log.srv)
-    this.#attributes(log.srvTag)
-    this.#offloadable(log.question)
-    this.#offloadable(log.answer)
+    this.#values.attributes(log.srv)
+    this.#values.attributes(log.srvTag)
+    this.#values.offloadable(log.question)
+    this.#values.offloadable(log.answer)
     out.number(log.startTimeMs, 'startTimeMs')
     out.number(log.endTimeMs, 'endTimeMs')
     out.number(log.durationMs, 'durationMs')
     out.double(log.firstFrameDurationMs)
     out.number(log.status.code, 'status.code')
-    this.#offloadable(log.status.message)
+    this.#values.offloadable(log.status.message)
     this.#usage(log.usage)
     out.string(log.version)
     this.#list(log.trace, this.#node)
-    this.#attributes(log.extra)
+    this.#values.attributes(log.extra)
     return this.#framed(schemaId)
   }
 
@@ -95,7 +123,7 @@ export class RecordWriter {
 
   #resource(resource: Resource): void {
     const out = this.#out
-    this.#attributes(resource.attributes)
+    this.#values.attributes(resource.attributes)
     out.number(resource.droppedAttributesCount, 'resource.droppedAttributesCount')
     out.string(resource.schemaUrl)
     this.#list(resource.entityRefs, this.#entityRef)
@@ -112,7 +140,7 @@ export class RecordWriter {
     const out = this.#out
     out.string(scope.name)
     out.string(scope.version)
-    this.#attributes(scope.attributes)
+    this.#values.attributes(scope.attributes)
     out.number(scope.droppedAttributesCount, 'scope.droppedAttributesCount')
     out.string(scope.schemaUrl)
   }
@@ -128,9 +156,9 @@ export class RecordWriter {
     out.bigint(span.startTimeNs, 'span.startTimeNs')
     out.bigint(span.endTimeNs, 'span.endTimeNs')
     out.int(span.statusCode, 'span.statusCode')
-    this.#offloadable(span.statusMessage)
+    this.#values.offloadable(span.statusMessage)
     out.string(span.traceState)
-    this.#attributes(span.attributes)
+    this.#values.attributes(span.attributes)
     out.number(span.droppedAttributesCount, 'span.droppedAttributesCount')
     this.#list(span.events, this.#event)
     out.number(span.droppedEventsCount, 'span.droppedEventsCount')
@@ -142,7 +170,7 @@ export class RecordWriter {
     const out = this.#out
     out.bigint(event.timeNs, 'event.timeNs')
     out.string(event.name)
-    this.#attributes(event.attributes)
+    this.#values.attributes(event.attributes)
     out.number(event.droppedAttributesCount, 'event.droppedAttributesCount')
   }
 
@@ -151,7 +179,7 @@ export class RecordWriter {
     out.hex(link.traceId, 16, 'link.traceId')
     out.hex(link.spanId, 8, 'link.spanId')
     out.string(link.traceState)
-    this.#attributes(link.attributes)
+    this.#values.attributes(link.attributes)
     out.number(link.droppedAttributesCount, 'link.droppedAttributesCount')
     out.number(link.flags, 'link.flags')
   }
@@ -172,14 +200,14 @@ export class RecordWriter {
     out.number(node.durationMs, 'node.durationMs')
     out.double(node.firstFrameDurationMs)
     out.double(node.nodeFirstCostTime)
-    this.#offloadable(node.llmOutput)
+    this.#values.offloadable(node.llmOutput)
     out.boolean(node.runningStatus)
-    this.#attributes(node.data.input)
-    this.#attributes(node.data.output)
-    this.#attributes(node.data.config)
+    this.#values.attributes(node.data.input)
+    this.#values.attributes(node.data.output)
+    this.#values.attributes(node.data.config)
     this.#usage(node.data.usage)
     this.#list(node.logs, this.#offloadable)
-    this.#attributes(node.extra)
+    this.#values.attributes(node.extra)
   }
 
   #usage(usage: Usage): void {
@@ -200,13 +228,7 @@ export class RecordWriter {
   }
 
   #offloadable(value: OffloadableString): void {
-    if (typeof value === 'string') {
-      this.#out.branch(0)
-      this.#out.string(value)
-    } else {
-      this.#out.branch(1)
-      this.#reference(value)
-    }
+    this.#values.offloadable(value)
   }
 
   #list<T>(items: readonly T[], write: (this: RecordWriter, item: T) => void): void {
@@ -216,86 +238,4 @@ export class RecordWriter {
     }
     this.#out.count(0)
   }
-
-  #attributes(attributes: readonly KeyValue[]): void {
-    this.#keyValues(attributes, 0)
-  }
-
-  #keyValues(entries: readonly KeyValue[], depth: number): void {
-    const out = this.#out
-    if (entries.length > 0) {
-      out.count(entries.length)
-      for (const { key, value } of entries) {
-        out.string(key)
-        this.#value(value, key, depth)
-      }
-    }
-    out.count(0)
-  }
-
-  #value(value: AnyValue, key: string, depth: number): void {
-    const out = this.#out
-    switch (typeof value) {
-      case 'string':
-        out.branch(STRING)
-        out.string(value)
-        return
-      case 'bigint':
-        out.branch(LONG)
-        out.bigint(value, `attribute "${key}"`)
-        return
-      case 'number':
-        out.branch(DOUBLE)
-        out.double(value)
-        return
-      case 'boolean':
-        out.branch(BOOLEAN)
-        out.boolean(value)
-        return
-    }
-    if (value === null) {
-      out.branch(NULL)
-    } else if (value instanceof Uint8Array) {
-      out.branch(BYTES)
-      out.bytes(value)
-    } else if (value instanceof KeyValueList) {
-      out.branch(KEY_VALUE_LIST)
-      this.#keyValues(value.entries, deeper(depth, key))
-    } else if (value instanceof PayloadReference) {
-      out.branch(PAYLOAD_REFERENCE)
-      this.#reference(value)
-    } else if (Array.isArray(value)) {
-      out.branch(ARRAY_VALUE)
-      this.#values(value, key, deeper(depth, key))
-    } else {
-      throw invalid(`attribute "${key}"`, `a ${typeof value} is not a value of an attribute`)
-    }
-  }
-
-  #values(values: readonly AnyValue[], key: string, depth: number): void {
-    if (values.length > 0) {
-      this.#out.count(values.length)
-      for (const value of values) this.#value(value, key, depth)
-    }
-    this.#out.count(0)
-  }
-
-  #reference(reference: PayloadReference): void {
-    const out = this.#out
-    out.branch(reference.key === null ? 0 : 1)
-    if (reference.key !== null) out.string(reference.key)
-    out.number(reference.offset, 'payload reference: offset')
-    out.number(reference.length, 'payload reference: length')
-    out.number(reference.size, 'payload reference: size')
-    out.hex(reference.sha256, 32, 'payload reference: sha256')
-    out.string(reference.encoding)
-    out.string(reference.preview)
-  }
-}
-
-function deeper(depth: number, key: string): number {
-  if (depth >= MAX_VALUE_DEPTH) {
-    throw invalid(`attribute "${key}"`, `values are nested deeper than ${MAX_VALUE_DEPTH} levels`)
-  }
-  return depth + 1
 }

@@ -5,6 +5,7 @@ import type { Admin, Message, Producer, ProducerRecord, RecordMetadata } from 'k
 import { silentLogger } from '../telemetry/logger.ts'
 import { CheckedProducer, type CheckedProducerOptions } from './checked-producer.ts'
 import { partitionFor } from './partitioner.ts'
+import { BatchMessage } from './produce-request.ts'
 import type { KafkaClients } from './producer-connection.ts'
 
 /**
@@ -46,7 +47,8 @@ class FakeKafka implements KafkaClients {
     } as unknown as Admin
   }
 
-  async #send({ topic, messages }: ProducerRecord): Promise<RecordMetadata[]> {
+  async #send({ topic, messages: sent }: ProducerRecord): Promise<RecordMetadata[]> {
+    const messages = sent.flatMap(messagesOf)
     const number = this.requests.push(messages)
     const partitions = [...new Set(messages.map(({ partition }) => partition ?? -1))]
     for (const partition of partitions) {
@@ -69,6 +71,11 @@ class FakeKafka implements KafkaClients {
     if (failure !== undefined) throw failure.error
     return reply
   }
+}
+
+function messagesOf(message: Message): Message[] {
+  assert.ok(message instanceof BatchMessage)
+  return message.records.map(({ key, value }) => ({ key, value, partition: message.partition }))
 }
 
 function open(kafka: KafkaClients, options: Partial<CheckedProducerOptions> = {}): CheckedProducer {
@@ -183,6 +190,25 @@ test('when its time is up a send rejects as retryable and is not sent later', as
   assert.ok(!kafka.requests.slice(before).some(holdsLate))
 })
 
+test('a record whose time is up is not sent later, not even behind one that still waits', async () => {
+  const kafka = new FakeKafka(1)
+  let isAway = true
+  kafka.fail = () =>
+    isAway
+      ? { error: kafkaError({ name: 'KafkaJSConnectionError', retriable: true }), isWritten: false }
+      : undefined
+  await using producer = open(kafka)
+  const patient = producer.send('t', [record('a', 'patient')])
+  await assert.rejects(producer.send('t', [record('a', 'late')], { timeoutMs: 50 }))
+  // A request that was on its way at that moment may still arrive.
+  const onTheWay = kafka.requests.length
+  while (kafka.requests.length <= onTheWay) await new Promise((resolve) => setTimeout(resolve, 1))
+  isAway = false
+  await patient
+  await producer.send('t', [record('a', 'next')])
+  assert.deepEqual(kafka.logs.get(0), ['patient', 'next'])
+})
+
 test('requests stay within their limits of records and bytes', async () => {
   const kafka = new FakeKafka(2)
   await using producer = open(kafka, { maxRequestRecords: 10, maxBatchBytes: 500 })
@@ -194,4 +220,54 @@ test('requests stay within their limits of records and bytes', async () => {
     for (const partition of [0, 1])
       assert.ok(messages.filter((message) => message.partition === partition).length <= 4)
   }
+})
+
+test('sent each by itself: a record fails alone, is told once, and those of its call go on', async () => {
+  const kafka = new FakeKafka(2)
+  kafka.behave = (request) => (request === 1 ? 'dropped' : 'written')
+  kafka.fail = (_request, messages) =>
+    messages.some(({ value }) => String(value) === 'big')
+      ? { error: kafkaError({ type: 'MESSAGE_TOO_LARGE', retriable: false }), isWritten: false }
+      : undefined
+  const producer = open(kafka)
+  const told: string[] = []
+  const values = ['1', 'big', '3', '4', '5']
+  producer.sendEach(
+    't',
+    values.map((value, i) => record(i < 3 ? 'a' : 'key-b', value)),
+    (index, error) => told.push(`${values[index]}: ${error?.code ?? 'written'}`),
+  )
+  await producer.close()
+  assert.deepEqual(told.sort(), [
+    '1: written',
+    '3: written',
+    '4: written',
+    '5: written',
+    'big: SIDEREAL_RECORD_TOO_LARGE',
+  ])
+  assert.deepEqual([...kafka.logs.values()].flat().sort(), ['1', '3', '4', '5'])
+  const late: string[] = []
+  producer.sendEach('t', [record('a', 'late')], (_index, error) => late.push(String(error?.code)))
+  assert.deepEqual(late, [])
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual(late, ['SIDEREAL_KAFKA_SEND_FAILED'])
+})
+
+test('when the time of records that are sent each by itself is up, those that are written stay so, and the others are told', async () => {
+  const kafka = new FakeKafka(2)
+  const [first, second] = [record('a', 'one'), record('key-b', 'two')]
+  assert.notEqual(partitionFor(first.key, 2), partitionFor(second.key, 2))
+  kafka.behave = (_request, partition) => (partition === partitionFor(first.key, 2) ? 'written' : 'dropped')
+  const producer = open(kafka)
+  const told: (string | undefined)[] = []
+  await new Promise<void>((resolve) => {
+    const onSettled = (index: number, error: Error | undefined) => {
+      told[index] = error === undefined ? 'written' : error.message
+      if (index === 1) resolve()
+    }
+    producer.sendEach('t', [first, second], onSettled, { timeoutMs: 100 })
+  })
+  await producer.close()
+  assert.equal(told[0], 'written')
+  assert.match(told[1] ?? '', /the reply lacked partitions/)
 })

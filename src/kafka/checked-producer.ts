@@ -4,7 +4,8 @@ import type { Logger } from '../telemetry/logger.ts'
 import type { Compression } from './codecs.ts'
 import { kafkaError, kafkaFault } from './kafka-error.ts'
 import { type KafkaClients, ProducerConnection } from './producer-connection.ts'
-import { SendCall } from './send-lanes.ts'
+import { SendCalls } from './send-calls.ts'
+import { type CallEvents, SendCall } from './send-lanes.ts'
 import { type ProduceBatch, TopicLanes } from './topic-lanes.ts'
 
 /** One record to send. The partition is Java's choice for the key unless it is given. */
@@ -32,7 +33,7 @@ export interface CheckedProducerOptions {
   readonly compression?: Compression
   /** How long a send may take, retries included. Default 30 s. */
   readonly sendTimeoutMs?: number
-  /** Records of one request. Default 1,000: kafkajs groups them in quadratic time. */
+  /** Records of one request. Default 1,000. */
   readonly maxRequestRecords?: number
   /** Uncompressed bytes of one request. Default 8 MiB. */
   readonly maxRequestBytes?: number
@@ -53,10 +54,14 @@ export interface CheckedProducerStats {
   readonly failedRequests: number
 }
 
+interface CallOptions {
+  readonly timeoutMs?: number
+  readonly isAllOrNone: boolean
+  readonly events: CallEvents
+}
+
 /** A topic that was created a moment ago is not known to every broker yet. */
 const MISSING_TOPIC_ATTEMPTS = 4
-/** How late the end of a call's time may be noticed. */
-const SWEEP_MS = 50
 
 /**
  * Sends records, and believes only what the reply lists.
@@ -70,11 +75,11 @@ const SWEEP_MS = 50
 export class CheckedProducer {
   readonly #options: Required<CheckedProducerOptions>
   readonly #topics = new Map<string, TopicLanes>()
-  readonly #calls = new Set<SendCall>()
+  readonly #calls = new SendCalls((topic) =>
+    this.#error(topic, topic.lastError ?? new Error('the time for sending is up')),
+  )
   readonly #timers = new Set<NodeJS.Timeout>()
   #connection: ProducerConnection | undefined
-  /** Ends calls whose time is up; runs while there are calls. */
-  #sweep: NodeJS.Timeout | undefined
   #isClosed = false
   #sentRecords = 0
   #incompleteReplies = 0
@@ -121,45 +126,78 @@ export class CheckedProducer {
    * @throws SiderealError SIDEREAL_KAFKA_UNAVAILABLE (retryable), SIDEREAL_TOPIC_INVALID, SIDEREAL_RECORD_TOO_LARGE, SIDEREAL_KAFKA_SEND_FAILED
    */
   send(
-    topicName: string,
+    topic: string,
     records: readonly OutgoingRecord[],
     options: { timeoutMs?: number } = {},
   ): Promise<SentRecord[]> {
+    return new Promise((resolve, reject) => {
+      if (this.#isClosed) {
+        reject(closedError())
+        return
+      }
+      const sent = new Array<SentRecord>(records.length)
+      const events: CallEvents = {
+        acknowledged: (index, partition, offset) => {
+          sent[index] = { partition, offset }
+        },
+        failed: (_index, error) => reject(error),
+        ended: () => resolve(sent),
+      }
+      // Of a call that fails, what has not been sent need not be: the caller will send all of it again.
+      this.#call(topic, records, { ...options, isAllOrNone: true, events })
+    })
+  }
+
+  /**
+   * As {@link send}, but each record has a result of its own, and none waits for another: what one call costs is shared by its records.
+   * @param onSettled is told once of each record: its error, or that there is none and it is written. It must not throw.
+   */
+  sendEach(
+    topic: string,
+    records: readonly OutgoingRecord[],
+    onSettled: (index: number, error: SiderealError | undefined) => void,
+    options: { timeoutMs?: number } = {},
+  ): void {
     if (this.#isClosed) {
-      return Promise.reject(
-        new SiderealError(
-          'SIDEREAL_KAFKA_SEND_FAILED',
-          'the Kafka producer is closed: send before closing it',
-        ),
-      )
+      const error = closedError()
+      setImmediate(() => {
+        for (let index = 0; index < records.length; index++) onSettled(index, error)
+      })
+      return
     }
-    if (records.length === 0) return Promise.resolve([])
+    const events: CallEvents = {
+      acknowledged: (index) => onSettled(index, undefined),
+      failed: onSettled,
+      ended: () => undefined,
+    }
+    this.#call(topic, records, { ...options, isAllOrNone: false, events })
+  }
+
+  #call(
+    topicName: string,
+    records: readonly OutgoingRecord[],
+    { timeoutMs = this.#options.sendTimeoutMs, isAllOrNone, events }: CallOptions,
+  ): void {
+    if (records.length === 0) {
+      events.ended()
+      return
+    }
     let topic = this.#topics.get(topicName)
     if (topic === undefined) {
       topic = new TopicLanes(topicName)
       this.#topics.set(topicName, topic)
     }
-    const lanes = topic
-    const call = new SendCall(records, options.timeoutMs ?? this.#options.sendTimeoutMs, () =>
-      this.#error(lanes, lanes.lastError ?? new Error('the time for sending is up')),
-    )
-    this.#calls.add(call)
-    const forget = () => {
-      this.#calls.delete(call)
-      if (this.#calls.size > 0) return
-      clearInterval(this.#sweep)
-      this.#sweep = undefined
-    }
-    call.promise.then(forget, forget)
-    this.#sweep ??= setInterval(() => {
-      const nowMs = performance.now()
-      for (const one of this.#calls) one.expire(nowMs)
-    }, SWEEP_MS)
+    const call = new SendCall(records, performance.now() + timeoutMs, isAllOrNone, {
+      ...events,
+      ended: () => {
+        this.#calls.remove(call)
+        events.ended()
+      },
+    })
+    this.#calls.add(call, topic)
     topic.add(call)
     if (performance.now() - topic.fetchedAtMs > this.#options.metadataMaxAgeMs) void this.#refresh(topic)
-    // Not at once: calls of the same turn share a request.
-    if (topic.isKnown) setImmediate(() => this.#dispatch(lanes))
-    return call.promise
+    if (topic.isKnown) this.#dispatchSoon(topic)
   }
 
   /** Waits until every call has been settled (each has its deadline), but at most `timeoutMs`; the rest rejects. Then disconnects. */
@@ -175,10 +213,10 @@ export class CheckedProducer {
         },
       )
       timer = setTimeout(() => {
-        for (const call of this.#calls) call.fail(error)
+        this.#calls.failAll(error)
       }, options.timeoutMs)
     }
-    await Promise.allSettled([...this.#calls].map(({ promise }) => promise))
+    await this.#calls.ended()
     clearTimeout(timer)
     for (const pause of this.#timers) clearTimeout(pause)
     await this.#connection?.close()
@@ -245,6 +283,16 @@ export class CheckedProducer {
     })
   }
 
+  /** Not at once: calls of the same turn share a request. */
+  #dispatchSoon(topic: TopicLanes): void {
+    if (topic.isDispatchPending) return
+    topic.isDispatchPending = true
+    setImmediate(() => {
+      topic.isDispatchPending = false
+      this.#dispatch(topic)
+    })
+  }
+
   #dispatch(topic: TopicLanes): void {
     for (const batches of topic.takeRequests(this.#options, performance.now()))
       void this.#request(topic, batches)
@@ -286,7 +334,7 @@ export class CheckedProducer {
       lane.failures = 0
       this.#sentRecords += records.length
       records.forEach(({ call, index }, position) => {
-        call.acknowledge(index, { partition, offset: base + position })
+        call.acknowledge(index, partition, base + position)
       })
     }
     if (missing === 0) return 0
@@ -332,7 +380,7 @@ export class CheckedProducer {
     }
     if (fault === 'topic') topic.forgetLeaders()
     for (const { lane } of batches) lane.failures = 0
-    for (const { call, bytes } of records) call.fail(this.#error(topic, error, bytes))
+    for (const { call, index, bytes } of records) call.fail(index, this.#error(topic, error, bytes))
     return 0
   }
 
@@ -341,4 +389,11 @@ export class CheckedProducer {
     const full = this.#options.retryPauseMs * Math.min(2 ** (attempt - 1), 10)
     return full / 2 + Math.random() * (full / 2)
   }
+}
+
+function closedError(): SiderealError {
+  return new SiderealError(
+    'SIDEREAL_KAFKA_SEND_FAILED',
+    'the Kafka producer is closed: send before closing it',
+  )
 }

@@ -1,7 +1,8 @@
-import type { Admin, Kafka, Producer, RecordMetadata, RetryOptions } from 'kafkajs'
+import type { Admin, Kafka, Message, Producer, RecordMetadata, RetryOptions } from 'kafkajs'
 import type { Logger } from '../telemetry/logger.ts'
 import { type Compression, compressionType } from './codecs.ts'
 import { createPartitioner } from './partitioner.ts'
+import { BatchMessage, ProduceEncoder, patchProduce } from './produce-request.ts'
 import type { ProduceBatch } from './topic-lanes.ts'
 
 /** What the checked producer needs of kafkajs; a test gives a fake that shows faults which no broker shows on demand. */
@@ -18,6 +19,8 @@ export class ProducerConnection {
   readonly #admin: Admin
   readonly #logger: Logger
   readonly #compression: Compression
+  /** Undefined when kafkajs is not the one that is known: it then writes its requests itself. */
+  readonly #encoder: ProduceEncoder | undefined
   #connected: Promise<void> | undefined
   #inFlight = 0
   #retired = false
@@ -34,6 +37,7 @@ export class ProducerConnection {
     })
     this.#admin = kafka.admin({ retry: RETRY })
     this.#compression = compression
+    this.#encoder = patchProduce() ? new ProduceEncoder(compression) : undefined
     this.#logger = logger
   }
 
@@ -65,16 +69,20 @@ export class ProducerConnection {
         acks: -1,
         timeout: ACK_TIMEOUT_MS,
         compression: compressionType(this.#compression),
-        messages: batches.flatMap(({ partition, records }) =>
-          records.map(({ record }) => ({
-            key: record.key,
-            value: record.value,
-            partition,
-            ...(record.headers === undefined ? {} : { headers: record.headers }),
-          })),
-        ),
+        messages: batches.flatMap((batch) => this.#messages(batch)),
       }),
     )
+  }
+
+  #messages({ partition, records }: ProduceBatch): Message[] {
+    const plain = records.map(({ record }) => record)
+    if (this.#encoder !== undefined) return [new BatchMessage(partition, plain, this.#encoder)]
+    return plain.map(({ key, value, headers }) => ({
+      key,
+      value,
+      partition,
+      ...(headers === undefined ? {} : { headers }),
+    }))
   }
 
   /** No further use; disconnects when the last call has ended. */

@@ -1,47 +1,74 @@
 import type { SiderealError } from '../model/errors.ts'
-import type { OutgoingRecord, SentRecord } from './checked-producer.ts'
+import type { OutgoingRecord } from './checked-producer.ts'
 
-/** One call of `send`: settled once, when its last record is acknowledged, or at the first failure. */
+/** What becomes of the records of a call. Must not throw. */
+export interface CallEvents {
+  acknowledged(index: number, partition: number, offset: number): void
+  failed(index: number, error: SiderealError): void
+  /** After the last record. */
+  ended(): void
+}
+
+/** Records that were handed over together. Each is settled once: acknowledged, or failed. */
 export class SendCall {
   readonly records: readonly OutgoingRecord[]
-  readonly promise: Promise<SentRecord[]>
-  isSettled = false
-  readonly #results: SentRecord[]
-  #left: number
-  #resolve: (results: SentRecord[]) => void = () => undefined
-  #reject: (error: SiderealError) => void = () => undefined
   /** Monotonic milliseconds at which its time is up. A timer for each call would cost more than the rest of it. */
   readonly deadlineMs: number
-  readonly #onTimeout: () => SiderealError
+  readonly #isAllOrNone: boolean
+  readonly #events: CallEvents
+  readonly #isSettled: Uint8Array
+  #left: number
 
-  constructor(records: readonly OutgoingRecord[], timeoutMs: number, onTimeout: () => SiderealError) {
+  /** @param isAllOrNone the first failure is that of all records that are not settled yet */
+  constructor(
+    records: readonly OutgoingRecord[],
+    deadlineMs: number,
+    isAllOrNone: boolean,
+    events: CallEvents,
+  ) {
     this.records = records
-    this.deadlineMs = performance.now() + timeoutMs
-    this.#onTimeout = onTimeout
+    this.deadlineMs = deadlineMs
+    this.#isAllOrNone = isAllOrNone
+    this.#events = events
+    this.#isSettled = new Uint8Array(records.length)
     this.#left = records.length
-    this.#results = new Array(records.length)
-    this.promise = new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-    })
   }
 
-  acknowledge(index: number, sent: SentRecord): void {
-    if (this.isSettled) return
-    this.#results[index] = sent
-    if (--this.#left > 0) return
-    this.isSettled = true
-    this.#resolve(this.#results)
+  /** True when all records are settled. */
+  get isEnded(): boolean {
+    return this.#left === 0
   }
 
-  expire(nowMs: number): void {
-    if (nowMs >= this.deadlineMs) this.fail(this.#onTimeout())
+  isSettled(index: number): boolean {
+    return this.#isSettled[index] === 1
   }
 
-  fail(error: SiderealError): void {
-    if (this.isSettled) return
-    this.isSettled = true
-    this.#reject(error)
+  acknowledge(index: number, partition: number, offset: number): void {
+    if (!this.#take(index)) return
+    this.#events.acknowledged(index, partition, offset)
+    if (this.#left === 0) this.#events.ended()
+  }
+
+  fail(index: number, error: SiderealError): void {
+    if (this.#isAllOrNone) this.failAll(error)
+    else this.#failOne(index, error)
+  }
+
+  failAll(error: SiderealError): void {
+    for (let index = 0; index < this.records.length; index++) this.#failOne(index, error)
+  }
+
+  #failOne(index: number, error: SiderealError): void {
+    if (!this.#take(index)) return
+    this.#events.failed(index, error)
+    if (this.#left === 0) this.#events.ended()
+  }
+
+  #take(index: number): boolean {
+    if (this.#isSettled[index] === 1) return false
+    this.#isSettled[index] = 1
+    this.#left -= 1
+    return true
   }
 }
 
@@ -94,9 +121,9 @@ export class Lane {
     this.#queue = [...records, ...this.#queue]
   }
 
-  /** Forgets records whose call has failed (its time is up, or another of its records was refused). */
+  /** Forgets records that have failed by now (their time is up, or another of their call was refused). */
   hasWork(): boolean {
-    const firstLive = this.#queue.findIndex(({ call }) => !call.isSettled)
+    const firstLive = this.#queue.findIndex(({ call, index }) => !call.isSettled(index))
     if (firstLive < 0) this.#queue = []
     else if (firstLive > 0) this.#queue = this.#queue.slice(firstLive)
     return this.#queue.length > 0
@@ -114,7 +141,7 @@ export class Lane {
     let position = 0
     for (; position < this.#queue.length && taken.length < maxRecords; position++) {
       const pending = this.#queue[position]!
-      if (pending.call.isSettled) continue
+      if (pending.call.isSettled(pending.index)) continue
       if (taken.length > 0 && (bytes + pending.bytes > maxBytes || pending.isAlone || taken[0]!.isAlone))
         break
       taken.push(pending)

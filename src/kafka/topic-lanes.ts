@@ -23,6 +23,7 @@ export class TopicLanes {
   readonly name: string
   fetchedAtMs = Number.NEGATIVE_INFINITY
   isRefreshing = false
+  isDispatchPending = false
   /** Why the last attempt failed, for the message of a call whose time is up. */
   lastError: unknown
   #leaders: readonly number[] = []
@@ -40,7 +41,7 @@ export class TopicLanes {
 
   /** True while some call waits for the partitions. */
   get hasWaiting(): boolean {
-    this.#waiting = this.#waiting.filter(({ isSettled }) => !isSettled)
+    this.#waiting = this.#waiting.filter(({ isEnded }) => !isEnded)
     return this.#waiting.length > 0
   }
 
@@ -60,8 +61,9 @@ export class TopicLanes {
   }
 
   failWaiting(error: SiderealError): void {
-    for (const call of this.#waiting) call.fail(error)
+    const waiting = this.#waiting
     this.#waiting = []
+    for (const call of waiting) call.failAll(error)
   }
 
   add(call: SendCall): void {
@@ -70,7 +72,7 @@ export class TopicLanes {
   }
 
   #enqueue(call: SendCall): void {
-    if (call.isSettled) return
+    if (call.isEnded) return
     const count = this.#leaders.length
     const partitions = call.records.map((record) => {
       if (record.partition !== undefined) return record.partition
@@ -81,7 +83,7 @@ export class TopicLanes {
     const unknown = partitions.find((partition) => !(partition >= 0 && partition < count))
     if (unknown !== undefined) {
       const message = `topic ${this.name} has ${count} partitions, and no number ${unknown}: leave the partition to the key`
-      call.fail(new SiderealError('SIDEREAL_TOPIC_INVALID', message))
+      call.failAll(new SiderealError('SIDEREAL_TOPIC_INVALID', message))
       return
     }
     call.records.forEach((record, index) => {

@@ -159,3 +159,10 @@ test('baggage of the service’s own, however much, does not push the SID out of
   const carrier = Trace.injectContext({}, active)
   assert.equal(Trace.sid(Trace.extractContext(carrier)), sidOf(root))
 })
+
+test('a span of somebody else’s that takes no field of ours has its SID all the same', () => {
+  const remote = trace.wrapSpanContext({ traceId: 'ab'.repeat(16), spanId: 'cd'.repeat(8), traceFlags: 1 })
+  const active = trace.setSpan(ROOT_CONTEXT, Object.freeze(remote))
+  assert.equal(Trace.setIdentity({ sid: 'set' }, active), true)
+  assert.equal(Trace.sid(active), 'set')
+})

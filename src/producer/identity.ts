@@ -52,14 +52,26 @@ export class IdentityBox {
 }
 
 /**
- * A field that we would like spans to have: nothing else is known by a span, its children and its exporter alike. Weak, so nothing has to
- * be evicted.
+ * A field of spans: nothing else is known by a span, its children and its exporter alike. A symbol of ours, since a WeakMap with an entry for each span
+ * costs the request twice as much, and the garbage collector more.
  */
-const boxes = new WeakMap<object, IdentityBox>()
+const BOX = Symbol('sidereal.identity')
+/** Of spans that nobody may give a field. */
+const boxesOfSealed = new WeakMap<object, IdentityBox>()
+
+interface Boxed {
+  [BOX]?: IdentityBox
+}
 
 /** The box of a span that a `SidSpanProcessor` has seen, or that somebody asked about. */
 export function boxOfSpan(span: object): IdentityBox | undefined {
-  return boxes.get(span)
+  const box = (span as Boxed)[BOX]
+  return box === undefined && !Object.isExtensible(span) ? boxesOfSealed.get(span) : box
+}
+
+function setBox(span: object, box: IdentityBox): void {
+  if (Object.isExtensible(span)) (span as Boxed)[BOX] = box
+  else boxesOfSealed.set(span, box)
 }
 
 /**
@@ -73,7 +85,7 @@ export function giveBox(
   newSid: () => string,
 ): IdentityBox {
   const parent = trace.getSpan(parentContext)
-  let box = parent === undefined ? undefined : boxes.get(parent)
+  let box = parent === undefined ? undefined : boxOfSpan(parent)
   if (box === undefined) {
     const hasParent = parent !== undefined && trace.isSpanContextValid(parent.spanContext())
     const inbound = inboundOf(parentContext)
@@ -83,9 +95,9 @@ export function giveBox(
     const sid = baggageSid(baggage) ?? (hasParent && !isForeign ? span.spanContext().traceId : newSid())
     box = new IdentityBox(identityFrom(baggage, sid))
     // A parent that nobody records (sampled out, or remote) still has one answer for all its children.
-    if (parent !== undefined && hasParent) boxes.set(parent, box)
+    if (parent !== undefined && hasParent) setBox(parent, box)
   }
-  boxes.set(span, box)
+  setBox(span, box)
   return box
 }
 
@@ -99,14 +111,14 @@ export function boxOfContext(context: Context): IdentityBox | undefined {
     const sid = baggageSid(baggage)
     return sid === undefined ? undefined : new IdentityBox(identityFrom(baggage, sid))
   }
-  let box = boxes.get(span)
+  let box = boxOfSpan(span)
   if (box === undefined) {
     const { traceId } = span.spanContext()
     const traceSid = isForeign ? inbound?.ownSid : traceId
     const sid = baggageSid(baggage) ?? (trace.isSpanContextValid(span.spanContext()) ? traceSid : undefined)
     if (sid === undefined) return undefined
     box = new IdentityBox(identityFrom(baggage, sid))
-    boxes.set(span, box)
+    setBox(span, box)
   }
   return box
 }

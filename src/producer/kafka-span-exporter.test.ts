@@ -259,16 +259,45 @@ test('names that are no text, as callers without types give them, become text', 
   assert.deepEqual(dropped, {})
 })
 
-test('a span of which not even the size can be told never throws at the service, nor takes its neighbours with it', () => {
-  const made = service()
-  made.tracer.startSpan('good', {}, ROOT_CONTEXT).end()
-  const [batch] = made.batches()
-  const [good] = batch!.spans
-  const { encoder, dropped, records } = service()
-  encoder.addSpans(batch!, [good!, { ...good!, traceState: 7 as never }, good!])
-  assert.deepEqual(dropped, { invalid: 1 })
-  assert.deepEqual(
-    records.map(({ items }) => items),
-    [1, 1],
+test('a span with fields of another type than OpenTelemetry’s never throws at the service, and leaves no bytes among its neighbours', () => {
+  const { tracer, exporter, batches, dropped } = service()
+  const root = tracer.startSpan('root', {}, ROOT_CONTEXT)
+  const spans = ['a', 'bad', 'c'].map(
+    (name) => tracer.startSpan(name, {}, trace.setSpan(ROOT_CONTEXT, root)) as unknown as ReadableSpan,
   )
+  const traceState = { serialize: () => 7 }
+  Object.defineProperty(spans[1], 'spanContext', {
+    value: () => ({ ...spans[0]!.spanContext(), traceState }),
+  })
+  exporter.export(spans, () => undefined)
+  assert.deepEqual(
+    batches().flatMap((batch) => batch.spans.map(({ name }) => name)),
+    ['a', 'c'],
+  )
+  assert.deepEqual(dropped, { invalid: 1 })
+})
+
+test('spans wait as bytes, and no more of them than a record holds: then they become records, whatever the linger time', async () => {
+  const { tracer, records } = service()
+  const text = 'x'.repeat(100_000)
+  for (let i = 0; i < 9; i++) tracer.startSpan('large', { attributes: { text } }, ROOT_CONTEXT).end()
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(records.length, 0)
+  for (let i = 0; i < 2; i++) tracer.startSpan('large', { attributes: { text } }, ROOT_CONTEXT).end()
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(records.length, 11)
+})
+
+test('a span over the size of a record does not change the records of its request', () => {
+  const { tracer, batches, dropped } = service({ maxBatchBytes: 10_000 })
+  const root = tracer.startSpan('root', {}, ROOT_CONTEXT)
+  const inRoot = trace.setSpan(ROOT_CONTEXT, root)
+  tracer.startSpan('a', {}, inRoot).end()
+  for (const name of ['large 1', 'large 2'])
+    tracer.startSpan(name, { attributes: { text: 'x'.repeat(20_000) } }, inRoot).end()
+  tracer.startSpan('b', {}, inRoot).end()
+  root.end()
+  const found = batches().map(({ sid, spans }) => `${sid} ${spans.map(({ name }) => name)}`)
+  assert.deepEqual(found.sort(), ['sid-1 a,b,root', 'sid-1 large 1', 'sid-1 large 2'])
+  assert.deepEqual(dropped, {})
 })

@@ -1,14 +1,14 @@
 import { type ExportResult, ExportResultCode } from '@opentelemetry/core'
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace'
-import type { Resource, Scope, Span } from '../model/span.ts'
-import { boxOfSpan, type Identity, identityOfAttributes } from './identity.ts'
+import type { Resource, Scope } from '../model/span.ts'
 import { toModelResource, toModelScope, toModelSpan } from './model-span.ts'
 import type { RecordEncoder } from './record-encoder.ts'
 import type { RecordQueue } from './record-queue.ts'
 import type { EndedSpans } from './sid-span-processor.ts'
+import { type SpanGroup, SpanGroups } from './span-groups.ts'
 
 export interface KafkaSpanExporterOptions {
-  readonly encoder: Pick<RecordEncoder, 'addSpans'>
+  readonly encoder: Pick<RecordEncoder, 'addSpans' | 'addLargeSpan' | 'encodeOrigin' | 'maxSpanBytes'>
   readonly queue: Pick<RecordQueue, 'accept' | 'drained' | 'drop'>
   /** How long spans wait for others of their request. Default 500. */
   readonly lingerMs?: number
@@ -19,12 +19,14 @@ export interface KafkaSpanExporterOptions {
 }
 
 const MAX_OVERDUE = 8
+/** Encoded spans that end the wait, too. */
+const MAX_PENDING_BYTES = 1024 * 1024
 
-interface Group {
-  readonly identity: Identity
+/** Resource and scope, as models and as bytes. */
+interface Origin {
   readonly resource: Resource
   readonly scope: Scope
-  readonly spans: Span[]
+  readonly bytes: Buffer
 }
 
 /**
@@ -33,17 +35,21 @@ interface Group {
  */
 export class KafkaSpanExporter implements SpanExporter, EndedSpans {
   readonly #options: Required<KafkaSpanExporterOptions>
-  readonly #resources = new WeakMap<ReadableSpan['resource'], Resource>()
-  readonly #scopes = new WeakMap<ReadableSpan['instrumentationScope'], Scope>()
-  readonly #numbers = new WeakMap<object, number>()
-  #nextNumber = 0
-  #pending: ReadableSpan[] = []
+  readonly #origins = new WeakMap<SpanGroup['scope'], WeakMap<SpanGroup['resource'], Origin>>()
+  readonly #groups: SpanGroups
+  #ended: ReadableSpan[] = []
   #timer: NodeJS.Timeout | undefined
   #immediate: NodeJS.Immediate | undefined
   #isShutDown = false
 
   constructor(options: KafkaSpanExporterOptions) {
     this.#options = { lingerMs: 500, maxPendingSpans: 512, flushTimeoutMs: 10_000, ...options }
+    this.#groups = new SpanGroups(options.encoder.maxSpanBytes)
+  }
+
+  /** Lone surrogates in spans that were replaced by U+FFFD. */
+  get replacedSurrogates(): number {
+    return this.#groups.replacedSurrogates
   }
 
   add(span: ReadableSpan): void {
@@ -52,16 +58,10 @@ export class KafkaSpanExporter implements SpanExporter, EndedSpans {
       this.#options.queue.drop('spans', 1, 'shutdown')
       return
     }
-    this.#pending.push(span)
-    const { length } = this.#pending
-    const { maxPendingSpans } = this.#options
+    this.#ended.push(span)
     // Not within `span.end()`, which is the request's time; but one that never gives up the thread must not fill the memory.
-    if (length >= maxPendingSpans * MAX_OVERDUE) this.encodePending()
-    else if (length === maxPendingSpans) this.#immediate = setImmediate(() => this.encodePending())
-    else if (this.#timer === undefined) {
-      this.#timer = setTimeout(() => this.encodePending(), this.#options.lingerMs)
-      this.#timer.unref()
-    }
+    if (this.#ended.length >= this.#options.maxPendingSpans * MAX_OVERDUE) this.encodePending()
+    else this.#immediate ??= setImmediate(() => this.#encodeEnded())
   }
 
   export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
@@ -71,23 +71,17 @@ export class KafkaSpanExporter implements SpanExporter, EndedSpans {
 
   /** Makes records of what waits for its linger time, now. */
   encodePending(): void {
+    this.#writeEnded()
     clearTimeout(this.#timer)
     this.#timer = undefined
-    clearImmediate(this.#immediate)
-    this.#immediate = undefined
-    const spans = this.#pending
-    this.#pending = []
-    const groups = new Map<string, Group>()
-    for (const span of spans) {
+    for (const group of this.#groups.take()) {
       try {
-        this.#group(groups, span)
+        this.#encode(group)
       } catch (error) {
-        this.#options.queue.drop('spans', 1, 'invalid', error)
+        this.#options.queue.drop('spans', Math.max(1, group.ends.length), 'invalid', error)
       }
     }
-    for (const { identity, resource, scope, spans: members } of groups.values()) {
-      this.#options.encoder.addSpans({ ...identity, resource, scope }, members)
-    }
+    this.#groups.clear()
   }
 
   async forceFlush(timeoutMs: number = this.#options.flushTimeoutMs): Promise<void> {
@@ -100,51 +94,57 @@ export class KafkaSpanExporter implements SpanExporter, EndedSpans {
     this.#isShutDown = true
   }
 
-  #group(groups: Map<string, Group>, span: ReadableSpan): void {
-    // Read now and not when the span ended: the identity may have become known since.
-    const identity =
-      boxOfSpan(span)?.identity ?? identityOfAttributes(span.attributes, span.spanContext().traceId)
-    const { sid, appId, uid, chatId } = identity
-    // Lengths keep the parts apart, at a tenth of what JSON costs.
-    const lengths = `${sid.length},${appId.length},${uid.length}`
-    const key = `${this.#number(span.resource)},${this.#number(span.instrumentationScope)},${lengths}:${sid}${appId}${uid}${chatId}`
-    let group = groups.get(key)
-    if (group === undefined) {
-      group = {
-        identity,
-        resource: this.#resource(span.resource),
-        scope: this.#scope(span.instrumentationScope),
-        spans: [],
+  /** Encodes what ended in this turn, and then waits for others of the same requests. */
+  #encodeEnded(): void {
+    this.#writeEnded()
+    const { spans, bytes } = this.#groups
+    if (spans >= this.#options.maxPendingSpans || bytes >= MAX_PENDING_BYTES) {
+      this.encodePending()
+    } else if (this.#timer === undefined) {
+      this.#timer = setTimeout(() => this.encodePending(), this.#options.lingerMs)
+      this.#timer.unref()
+    }
+  }
+
+  #writeEnded(): void {
+    clearImmediate(this.#immediate)
+    this.#immediate = undefined
+    const ended = this.#ended
+    this.#ended = []
+    for (const span of ended) {
+      try {
+        this.#groups.add(span)
+      } catch (error) {
+        this.#options.queue.drop('spans', 1, 'invalid', error)
       }
-      groups.set(key, group)
     }
-    group.spans.push(toModelSpan(span))
   }
 
-  #number(object: object): number {
-    let number = this.#numbers.get(object)
-    if (number === undefined) {
-      number = this.#nextNumber++
-      this.#numbers.set(object, number)
+  #encode({ identity, resource, scope, starts, ends, large }: SpanGroup): void {
+    const { encoder } = this.#options
+    const origin = this.#origin(resource, scope)
+    if (large === undefined) {
+      encoder.addSpans(identity, origin.bytes, { source: this.#groups.memory, starts, ends })
+    } else {
+      encoder.addLargeSpan(
+        { ...identity, resource: origin.resource, scope: origin.scope },
+        toModelSpan(large),
+      )
     }
-    return number
   }
 
-  #resource(resource: ReadableSpan['resource']): Resource {
-    let model = this.#resources.get(resource)
-    if (model === undefined) {
-      model = toModelResource(resource)
-      if (resource.asyncAttributesPending !== true) this.#resources.set(resource, model)
+  #origin(resource: SpanGroup['resource'], scope: SpanGroup['scope']): Origin {
+    let ofScope = this.#origins.get(scope)
+    if (ofScope === undefined) {
+      ofScope = new WeakMap()
+      this.#origins.set(scope, ofScope)
     }
-    return model
-  }
-
-  #scope(scope: ReadableSpan['instrumentationScope']): Scope {
-    let model = this.#scopes.get(scope)
-    if (model === undefined) {
-      model = toModelScope(scope)
-      this.#scopes.set(scope, model)
+    let origin = ofScope.get(resource)
+    if (origin === undefined) {
+      const models = { resource: toModelResource(resource), scope: toModelScope(scope) }
+      origin = { ...models, bytes: this.#options.encoder.encodeOrigin(models.resource, models.scope) }
+      if (resource.asyncAttributesPending !== true) ofScope.set(resource, origin)
     }
-    return model
+    return origin
   }
 }

@@ -83,12 +83,12 @@ function attributesOf(attributes: object | undefined): KeyValue[] {
   return attributes === undefined ? [] : toKeyValues(attributes)
 }
 
-function flagsOf(traceFlags: number, isRemote: boolean | undefined): number {
+export function flagsOf(traceFlags: number, isRemote: boolean | undefined): number {
   return (traceFlags & 0xff) | FLAG_HAS_IS_REMOTE | (isRemote === true ? FLAG_IS_REMOTE : 0)
 }
 
 /** The SDK takes whatever a caller without types gives as a name: `addEvent(undefined)`, `updateName(5)`. */
-function asText(name: unknown): string {
+export function asText(name: unknown): string {
   return typeof name === 'string' ? name : String(name ?? '')
 }
 

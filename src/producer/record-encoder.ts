@@ -1,14 +1,16 @@
-import type { RecordWriter } from '../codec/record-writer.ts'
+import type { EncodedSpans, RecordWriter } from '../codec/record-writer.ts'
 import type { NodeTraceLog } from '../model/node-trace-log.ts'
-import type { Span, SpanBatch } from '../model/span.ts'
+import type { Resource, Scope, Span, SpanBatch } from '../model/span.ts'
 import { uuidV7 } from '../model/uuid-v7.ts'
 import { cutNodeTraceLog, cutSpan } from './cut-values.ts'
-import type { EncodedRecord } from './encoded-record.ts'
+import type { Identity } from './identity.ts'
 import type { RecordQueue } from './record-queue.ts'
-import { estimateSpanBytes } from './value-size.ts'
 
 export interface RecordEncoderOptions {
-  readonly writer: Pick<RecordWriter, 'encodeSpanBatch' | 'encodeNodeTraceLog'>
+  readonly writer: Pick<
+    RecordWriter,
+    'encodeSpanBatch' | 'encodeSpanBatchOf' | 'encodeOrigin' | 'encodeNodeTraceLog'
+  >
   readonly queue: Pick<RecordQueue, 'add' | 'drop'>
   /** Records of several spans are at most so large. Default 1 MiB. */
   readonly maxBatchBytes?: number
@@ -20,11 +22,12 @@ export interface RecordEncoderOptions {
 /** What the spans of one record share. */
 export type BatchHeader = Omit<SpanBatch, 'batchId' | 'spans'>
 
-/** So few spans are rarely over the limit: to halve them then is cheaper than to estimate them always. */
-const UNESTIMATED_SPANS = 32
-
 /** The schema id is not known yet; the queue writes it. */
 const NO_SCHEMA_ID = 0
+/** What a batch takes beside identity, origin and spans, generously. */
+const BATCH_OVERHEAD_BYTES = 64
+/** A character of UTF-16 takes at most three bytes of UTF-8. */
+const MAX_BYTES_A_CHARACTER = 3
 
 /** Makes records of spans and logs, none over its limit, and hands them to the queue. What cannot be encoded is dropped by itself, counted. */
 export class RecordEncoder {
@@ -45,23 +48,54 @@ export class RecordEncoder {
     return this.#cutValues
   }
 
-  addSpans(header: BatchHeader, spans: readonly Span[]): void {
-    if (spans.length <= UNESTIMATED_SPANS) {
-      this.#encode(header, spans)
-      return
-    }
+  /** A span of more bytes is for {@link addLargeSpan}: with what a record has beside it, it might have to be cut. */
+  get maxSpanBytes(): number {
+    return Math.min(this.#options.maxBatchBytes, this.#options.maxRecordBytes / 2)
+  }
+
+  /** Resource and scope for {@link addSpans}. */
+  encodeOrigin(resource: Resource, scope: Scope): Buffer {
+    return this.#options.writer.encodeOrigin(resource, scope)
+  }
+
+  /** Adds spans of one identity and origin, as few records as the limits allow. */
+  addSpans(identity: Identity, origin: Buffer, { source, starts, ends }: EncodedSpans): void {
+    const room = this.#options.maxBatchBytes - overheadOf(identity, origin)
     let first = 0
     let bytes = 0
-    spans.forEach((span, i) => {
-      const spanBytes = estimateOrTooLarge(span)
-      if (i > first && bytes + spanBytes > this.#options.maxBatchBytes) {
-        this.#encode(header, spans.slice(first, i))
+    for (let i = 0; i < ends.length; i++) {
+      const spanBytes = ends[i]! - starts[i]!
+      if (i > first && bytes + spanBytes > room) {
+        this.#addBatch(identity, origin, {
+          source,
+          starts: starts.slice(first, i),
+          ends: ends.slice(first, i),
+        })
         first = i
         bytes = 0
       }
       bytes += spanBytes
-    })
-    this.#encode(header, spans.slice(first))
+    }
+    if (first === 0) this.#addBatch(identity, origin, { source, starts, ends })
+    else this.#addBatch(identity, origin, { source, starts: starts.slice(first), ends: ends.slice(first) })
+  }
+
+  /** Adds a span as a record of its own, cut if it must be. */
+  addLargeSpan(header: BatchHeader, span: Span): void {
+    const { queue, maxRecordBytes, nowMs, writer } = this.#options
+    try {
+      const batch = { ...header, batchId: uuidV7(nowMs()), spans: [span] }
+      let framed = writer.encodeSpanBatch(batch, NO_SCHEMA_ID)
+      if (framed.length > maxRecordBytes) {
+        const cut = cutSpan(span, framed.length - maxRecordBytes)
+        this.#cutValues += cut.cutValues
+        framed = writer.encodeSpanBatch({ ...batch, spans: [cut.value] }, NO_SCHEMA_ID)
+      }
+      if (framed.length > maxRecordBytes) queue.drop('spans', 1, 'too_large')
+      else queue.add({ kind: 'spans', sid: header.sid, framed, items: 1 })
+    } catch (error) {
+      queue.drop('spans', 1, 'invalid', error)
+    }
   }
 
   addLog(log: NodeTraceLog): void {
@@ -80,55 +114,23 @@ export class RecordEncoder {
     }
   }
 
-  #encode(header: BatchHeader, spans: readonly Span[]): void {
-    const { queue, maxBatchBytes } = this.#options
-    if (spans.length === 0) return
-    let record: EncodedRecord
+  #addBatch(identity: Identity, origin: Buffer, spans: EncodedSpans): void {
+    const { queue, writer, nowMs, maxRecordBytes } = this.#options
+    const { sid, appId, uid, chatId } = identity
+    const items = spans.ends.length
+    const batch = { sid, appId, uid, chatId, batchId: uuidV7(nowMs()) }
     try {
-      record = this.#record(header, spans)
+      const framed = writer.encodeSpanBatchOf(batch, origin, spans, NO_SCHEMA_ID)
+      // It is the resource then, which no cut makes smaller.
+      if (framed.length > maxRecordBytes) queue.drop('spans', items, 'too_large')
+      else queue.add({ kind: 'spans', sid, framed, items })
     } catch (error) {
-      if (spans.length === 1) queue.drop('spans', 1, 'invalid', error)
-      // One span that the schema cannot hold must not take its neighbours with it.
-      else for (const span of spans) this.#encode(header, [span])
-      return
-    }
-    if (spans.length > 1 && record.framed.length > maxBatchBytes) {
-      const middle = spans.length >> 1
-      this.#encode(header, spans.slice(0, middle))
-      this.#encode(header, spans.slice(middle))
-      return
-    }
-    if (spans.length === 1 && record.framed.length > this.#options.maxRecordBytes)
-      this.#addCut(header, spans[0]!, record.framed.length)
-    else queue.add(record)
-  }
-
-  #addCut(header: BatchHeader, span: Span, bytes: number): void {
-    const { queue, maxRecordBytes } = this.#options
-    const cut = cutSpan(span, bytes - maxRecordBytes)
-    this.#cutValues += cut.cutValues
-    // What was encoded once is encoded again: a reference is well-formed.
-    const record = this.#record(header, [cut.value])
-    if (record.framed.length > maxRecordBytes) queue.drop('spans', 1, 'too_large')
-    else queue.add(record)
-  }
-
-  #record(header: BatchHeader, spans: readonly Span[]): EncodedRecord {
-    const batch = { ...header, batchId: uuidV7(this.#options.nowMs()), spans: [...spans] }
-    return {
-      kind: 'spans',
-      sid: header.sid,
-      framed: this.#options.writer.encodeSpanBatch(batch, NO_SCHEMA_ID),
-      items: spans.length,
+      queue.drop('spans', items, 'invalid', error)
     }
   }
 }
 
-/** A span with fields of another type than OpenTelemetry's goes alone: encoding it fails, and that is counted. */
-function estimateOrTooLarge(span: Span): number {
-  try {
-    return estimateSpanBytes(span)
-  } catch {
-    return Number.POSITIVE_INFINITY
-  }
+function overheadOf({ sid, appId, uid, chatId }: Identity, origin: Buffer): number {
+  const characters = sid.length + appId.length + uid.length + chatId.length
+  return BATCH_OVERHEAD_BYTES + MAX_BYTES_A_CHARACTER * characters + origin.length
 }

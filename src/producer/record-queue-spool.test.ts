@@ -9,6 +9,7 @@ import { SiderealError } from '../model/errors.ts'
 import { silentLogger } from '../telemetry/logger.ts'
 import { DROP_REASONS, type ItemStats } from './delivery-counts.ts'
 import { RecordQueue, type RecordQueueOptions } from './record-queue.ts'
+import { sendEachBy } from './send-each.testing.ts'
 
 const away = () => new SiderealError('SIDEREAL_KAFKA_UNAVAILABLE', 'away', { retryable: true })
 const held = ({ waiting, spooled }: ItemStats) => waiting + spooled
@@ -24,21 +25,20 @@ function temporaryFolder(t: TestContext): string {
 /** A Kafka that can be switched off, and keeps what it got. */
 function kafka() {
   const state = { isAway: false, arrived: [] as string[], answers: 'at once' as 'at once' | 'never' }
-  const send: RecordQueueOptions['send'] = async (_topic, [outgoing]) => {
+  const send: RecordQueueOptions['send'] = sendEachBy(async (_topic, outgoing) => {
     await new Promise((resolve) => setImmediate(resolve))
     if (state.answers === 'never') await new Promise(() => undefined)
     if (state.isAway) throw away()
-    assert.equal(outgoing!.value!.readUInt32BE(1), 7)
-    state.arrived.push(String(outgoing!.key))
-    return [{ partition: 0, offset: 0 }]
-  }
+    assert.equal(outgoing.value!.readUInt32BE(1), 7)
+    state.arrived.push(String(outgoing.key))
+  })
   return { state, send }
 }
 
 function open(folder: string, options: Partial<RecordQueueOptions>): RecordQueue {
   return new RecordQueue({
     topic: 't',
-    send: async () => [{ partition: 0, offset: 0 }],
+    send: sendEachBy(async () => undefined),
     schemaId: async () => 7,
     logger: silentLogger,
     retryPauseMs: 1,

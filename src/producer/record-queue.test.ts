@@ -6,6 +6,7 @@ import { silentLogger } from '../telemetry/logger.ts'
 import { DROP_REASONS, type ItemStats } from './delivery-counts.ts'
 import type { EncodedRecord } from './encoded-record.ts'
 import { RecordQueue, type RecordQueueOptions } from './record-queue.ts'
+import { sendEachBy } from './send-each.testing.ts'
 
 const away = () => new SiderealError('SIDEREAL_KAFKA_UNAVAILABLE', 'away', { retryable: true })
 const record = (sid: string, items = 1, bytes = 100): EncodedRecord => ({
@@ -18,7 +19,7 @@ const total = ({ waiting, spooled, sent, dropped }: ItemStats) =>
   waiting + spooled + sent + DROP_REASONS.reduce((sum, reason) => sum + dropped[reason], 0)
 
 function open(options: Partial<RecordQueueOptions>): RecordQueue {
-  const send: RecordQueueOptions['send'] = async () => [{ partition: 0, offset: 0 }]
+  const send: RecordQueueOptions['send'] = sendEachBy(async () => undefined)
   return new RecordQueue({
     topic: 't',
     send,
@@ -45,12 +46,11 @@ test('records that were made while registry and Kafka were away arrive with thei
       return 7
     },
     maxInFlightBytes: 1,
-    send: async (_topic, [outgoing]) => {
+    send: sendEachBy(async (_topic, outgoing) => {
       if (sends++ < 3) throw away()
-      assert.equal(outgoing!.value!.readUInt32BE(1), 7)
-      arrived.push(String(outgoing!.key))
-      return [{ partition: 0, offset: 0 }]
-    },
+      assert.equal(outgoing.value!.readUInt32BE(1), 7)
+      arrived.push(String(outgoing.key))
+    }),
   })
   for (const sid of ['a', 'b', 'c']) add(queue, record(sid))
   assert.equal(await queue.drained(5_000), true)
@@ -70,13 +70,12 @@ test('a full queue drops the oldest, and counts spans and not records', async ()
 test('a record that Kafka finds too large is given up at once, one that is refused after five attempts, the others arrive', async () => {
   const attempts = new Map<string, number>()
   const queue = open({
-    send: async (_topic, [outgoing]) => {
-      const sid = String(outgoing!.key)
+    send: sendEachBy(async (_topic, outgoing) => {
+      const sid = String(outgoing.key)
       attempts.set(sid, (attempts.get(sid) ?? 0) + 1)
       if (sid === 'big') throw new SiderealError('SIDEREAL_RECORD_TOO_LARGE', 'too large')
       if (sid === 'bad') throw new SiderealError('SIDEREAL_KAFKA_SEND_FAILED', 'refused')
-      return [{ partition: 0, offset: 0 }]
-    },
+    }),
   })
   for (const sid of ['big', 'bad', 'good']) add(queue, record(sid))
   assert.equal(await queue.drained(5_000), true)
@@ -99,17 +98,16 @@ test('whatever fails and whenever it is closed: accepted = waiting + sent + drop
         maxItems: 30,
         maxBytes: 6_000,
         maxInFlightBytes: 1_000,
-        send: async (_topic, [outgoing]) => {
+        send: sendEachBy(async (_topic, outgoing) => {
           await new Promise((resolve) => setImmediate(resolve))
-          const sid = String(outgoing!.key)
+          const sid = String(outgoing.key)
           const fate = fates[Number(sid)]
           fates[Number(sid)] = 'ok'
           if (fate === 'away') throw away()
           if (fate === 'big') throw new SiderealError('SIDEREAL_RECORD_TOO_LARGE', 'big')
           assert.ok(!arrived.has(sid))
           arrived.add(sid)
-          return [{ partition: 0, offset: 0 }]
-        },
+        }),
       })
       steps.forEach(({ items, bytes }, i) => {
         add(queue, record(`${i}`, items, bytes))
@@ -130,4 +128,44 @@ test('whatever fails and whenever it is closed: accepted = waiting + sent + drop
     }),
     { numRuns: 50 },
   )
+})
+
+test('what is due at one moment goes to Kafka in one call; one that fails comes back by itself', async () => {
+  const calls: string[][] = []
+  const queue = open({
+    send: (_topic, records, onSettled) => {
+      calls.push(records.map(({ key }) => String(key)))
+      const fails = calls.length === 2
+      setImmediate(() => {
+        for (const [index, { key }] of records.entries())
+          onSettled(index, fails && String(key) === 'b' ? away() : undefined)
+      })
+    },
+  })
+  // The schema id is known from here on.
+  add(queue, record('first'))
+  assert.equal(await queue.drained(5_000), true)
+  for (const sid of ['a', 'b', 'c']) add(queue, record(sid))
+  assert.equal(await queue.drained(5_000), true)
+  assert.deepEqual(calls, [['first'], ['a', 'b', 'c'], ['b']])
+  assert.equal(queue.stats('spans').sent, 4)
+})
+
+test('a burst that is more than the memory may hold is dropped only as far as Kafka cannot take it at once', async () => {
+  const arrived: string[] = []
+  const queue = open({
+    maxItems: 10,
+    maxInFlightBytes: 5 * 300,
+    send: sendEachBy(async (_topic, outgoing) => {
+      await new Promise((resolve) => setImmediate(resolve))
+      arrived.push(String(outgoing.key))
+    }),
+  })
+  // The schema id is known from here on.
+  add(queue, record('first'))
+  assert.equal(await queue.drained(5_000), true)
+  for (let i = 0; i < 20; i++) add(queue, record(`${i}`))
+  assert.equal(await queue.drained(5_000), true)
+  assert.deepEqual(arrived.slice(1, 4), ['0', '1', '2'])
+  assert.equal(arrived.length - 1 + queue.stats('spans').dropped.queue_full, 20)
 })

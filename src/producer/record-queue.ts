@@ -1,7 +1,7 @@
 import { context as contextApi, ROOT_CONTEXT } from '@opentelemetry/api'
 import { suppressTracing } from '@opentelemetry/core'
 import { writeFrameHeader } from '../codec/wire.ts'
-import type { OutgoingRecord, SentRecord } from '../kafka/checked-producer.ts'
+import type { OutgoingRecord } from '../kafka/checked-producer.ts'
 import { isSiderealError } from '../model/errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { DeliveryCounts, type DropReason, type ItemStats, type RecordKind } from './delivery-counts.ts'
@@ -11,7 +11,12 @@ import { WaitingRecords } from './waiting-records.ts'
 
 export interface RecordQueueOptions {
   readonly topic: string
-  readonly send: (topic: string, records: readonly OutgoingRecord[]) => Promise<SentRecord[]>
+  /** Tells of each record once: its error, or that there is none and Kafka has it. */
+  readonly send: (
+    topic: string,
+    records: readonly OutgoingRecord[],
+    onSettled: (index: number, error: unknown) => void,
+  ) => void
   /** The id of a kind's newest schema. Rejections are tried again. */
   readonly schemaId: (kind: RecordKind) => Promise<number>
   readonly logger: Logger
@@ -51,6 +56,7 @@ export class RecordQueue {
   #failures = 0
   #pause: NodeJS.Timeout | undefined
   #isFetchingIds = false
+  #isPumpPending = false
   #isClosed = false
   #idle: (() => void)[] = []
 
@@ -118,9 +124,11 @@ export class RecordQueue {
       isDone: false,
       segment: undefined,
     })
+    // What Kafka can take now must not be dropped.
+    if (this.#isOver) this.#pump()
     this.#dropOldest()
     this.#overflow?.write()
-    this.#pump()
+    this.#pumpSoon()
   }
 
   /** Gives up spans or logs that were accepted. */
@@ -200,16 +208,19 @@ export class RecordQueue {
     for (const resolve of idle) resolve()
   }
 
-  #dropOldest(): void {
+  get #isOver(): boolean {
     const { maxBytes, maxItems } = this.#options
-    const isOver = () => this.#bytes > maxBytes || this.#items > maxItems
-    if (!isOver()) return
+    return this.#bytes > maxBytes || this.#items > maxItems
+  }
+
+  #dropOldest(): void {
+    if (!this.#isOver) return
     this.#waiting.takeReturned((record) => {
-      if (!isOver() || !isInMemoryOnly(record)) return false
+      if (!this.#isOver || !isInMemoryOnly(record)) return false
       this.#remove(record, 'queue_full')
       return true
     })
-    while (isOver()) {
+    while (this.#isOver) {
       const oldest = this.#waiting.shiftFresh()
       if (oldest === undefined) break
       this.#remove(oldest, 'queue_full')
@@ -223,8 +234,20 @@ export class RecordQueue {
       this.#remove(record, 'spool_full')
   }
 
+  /** Not at once: what is added, or settled, in one turn is sent together. */
+  #pumpSoon(): void {
+    if (this.#isPumpPending) return
+    this.#isPumpPending = true
+    queueMicrotask(() => {
+      this.#isPumpPending = false
+      this.#resolveIdle()
+      this.#pump()
+    })
+  }
+
   #pump(): void {
     if (this.#pause !== undefined || this.#isClosed) return
+    const batch: HeldRecord[] = []
     for (let record = this.#next(); record !== undefined; record = this.#next()) {
       const id = this.#schemaIds.get(record.kind)
       if (id === undefined) {
@@ -237,9 +260,9 @@ export class RecordQueue {
       this.#inFlight.add(record)
       this.#inFlightBytes += sizeOf(record)
       writeFrameHeader(record.framed, id)
-      const next = record
-      contextApi.with(this.#context, () => void this.#send(next))
+      batch.push(record)
     }
+    if (batch.length > 0) this.#send(batch)
   }
 
   /** What was put back or read is older than what is on disk only, and that is older than what never left memory. */
@@ -251,20 +274,24 @@ export class RecordQueue {
     return this.#overflow.isBehind(hasRoom) ? undefined : this.#waiting.firstFresh
   }
 
-  async #send(record: HeldRecord): Promise<void> {
+  #send(batch: readonly HeldRecord[]): void {
     const { send, topic } = this.#options
-    try {
-      await send(topic, [{ key: Buffer.from(record.sid), value: record.framed }])
-      this.#leave(record)
+    const outgoing = batch.map(({ sid, framed }) => ({ key: Buffer.from(sid), value: framed }))
+    contextApi.with(this.#context, () =>
+      send(topic, outgoing, (index, error) => this.#settled(batch[index]!, error)),
+    )
+  }
+
+  #settled(record: HeldRecord, error: unknown): void {
+    this.#leave(record)
+    if (error === undefined) {
       this.#failures = 0
       this.#remove(record)
       this.#overflow?.recovered()
-    } catch (error) {
-      this.#leave(record)
+    } else {
       this.#failed(record, error)
     }
-    this.#resolveIdle()
-    this.#pump()
+    this.#pumpSoon()
   }
 
   #leave(record: HeldRecord): void {

@@ -104,7 +104,7 @@ export class TracingService {
       topic,
       logger,
       spool: config.spool,
-      send: (name, records) => this.#producer.send(name, records),
+      send: (name, records, onSettled) => this.#producer.sendEach(name, records, onSettled),
       schemaId: (kind) =>
         registry.register(subjectFor(topic, SCHEMAS[kind]), bundledSchema(SCHEMAS[kind]).json),
       ...(config.maxQueueBytes === undefined ? {} : { maxBytes: config.maxQueueBytes }),
@@ -182,7 +182,7 @@ export class TracingService {
       logs: this.#queue.stats('log'),
       cutValues: this.#encoder.cutValues,
       spoolBytes: this.#queue.spoolBytes,
-      replacedSurrogates: this.#writer.replacedSurrogates,
+      replacedSurrogates: this.#writer.replacedSurrogates + this.#exporter.replacedSurrogates,
     }
   }
 

@@ -7,6 +7,7 @@ import type { Job } from './jobs.ts'
 import { medianFigures } from './median.ts'
 import { type Produced, produceBench } from './produce.ts'
 import { ReceiverProcess } from './receiver-process.ts'
+import { SilentReceiver } from './silent-receiver.ts'
 import { measureWorkers, type WorkerFigures } from './worker-run.ts'
 
 const MIN_QUIET_MS = 50
@@ -47,11 +48,15 @@ interface FilledTopic {
   readonly produced: Produced
 }
 
-/** One way to run the settings of a job. */
-interface Way {
+interface Settings {
+  readonly env: Job['env'] | undefined
+  readonly receiver: Job['receiver'] | undefined
+}
+
+/** One way to run a job. */
+interface Way extends Settings {
   readonly filled: FilledTopic
   readonly quietMs: number
-  readonly job: Job
 }
 
 /** Produces data once for each kind and measures jobs on them. */
@@ -69,13 +74,21 @@ export class JobRunner {
   async measure(job: Job, options: JobOptions): Promise<JobResult> {
     const { onProgress } = options
     const data = dataSet(job.data)
-    const wayOf = async (name: DataName, openTraces: number): Promise<Way> => {
+    const wayOf = async (name: DataName, openTraces: number, settings: Settings): Promise<Way> => {
       const filled = await this.fill(name, options.units, onProgress)
-      return { filled, quietMs: quietMs(filled.produced, openTraces), job }
+      return { ...settings, filled, quietMs: quietMs(filled.produced, openTraces) }
     }
-    const way = await wayOf(job.data, options.openTraces)
+    const settings = { env: job.env, receiver: job.receiver }
+    const way = await wayOf(job.data, options.openTraces, settings)
     const other = job.comparedWith
-    const otherWay = other === undefined ? undefined : await wayOf(other.data, other.openTraces)
+    const otherWay =
+      other === undefined
+        ? undefined
+        : await wayOf(
+            other.data,
+            other.openTraces,
+            other.env === undefined ? settings : { env: other.env, receiver: undefined },
+          )
     const { produced } = way.filled
     const before = calibrate()
     const runs: WorkerFigures[] = []
@@ -136,16 +149,21 @@ export class JobRunner {
     return filled
   }
 
-  async #measureOnce({ filled, quietMs, job }: Way, options: JobOptions): Promise<WorkerFigures> {
+  async #measureOnce(
+    { filled, quietMs, env, receiver: kind }: Way,
+    options: JobOptions,
+  ): Promise<WorkerFigures> {
     const { topic, produced } = filled
-    using receiver = job.hasReceiver === true ? await ReceiverProcess.start() : undefined
+    using receiver = kind === 'answers' ? await ReceiverProcess.start() : undefined
+    using silent = kind === 'hangs' ? await SilentReceiver.start() : undefined
+    const url = receiver?.url ?? silent?.url
     const figures = await measureWorkers(this.#ground, {
       run: await this.#ground.newRun(topic),
       produced,
       env: {
-        ...job.env,
+        ...env,
         SIDEREAL_QUIET_MS: String(quietMs),
-        ...(receiver === undefined ? {} : { SIDEREAL_OTLP_ENDPOINT: receiver.url }),
+        ...(url === undefined ? {} : { SIDEREAL_OTLP_ENDPOINT: url }),
       },
       workers: options.workers,
       isProfiled: options.isProfiled,

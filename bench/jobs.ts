@@ -4,6 +4,8 @@ import type { DataName } from './data-sets.ts'
 export interface Comparison {
   readonly data: DataName
   readonly openTraces: number
+  /** In place of the job's settings; then without its receiver. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /** One job of the bench: data, how much of it, and how the worker is set up. */
@@ -16,15 +18,15 @@ export interface Job {
   readonly openTraces: number
   /** Settings of the worker beside the defaults. */
   readonly env?: Readonly<Record<string, string>>
-  /** Re-exports to one gRPC receiver on loopback, which is a process of its own. */
-  readonly hasReceiver?: boolean
+  /** Re-exports to one gRPC receiver on loopback: a process of its own that answers, or one that takes connections and never does. */
+  readonly receiver?: 'answers' | 'hangs'
   readonly comparedWith?: Comparison
 }
 
 const SPANS = 480_000
 const OPEN_TRACES = 8_000
 
-export type JobName = 'plain' | 'otlp' | 'hard' | 'single' | 'open' | 'logs' | 'payloads'
+export type JobName = 'plain' | 'otlp' | 'hard' | 'single' | 'open' | 'logs' | 'payloads' | 'stuck'
 
 export const JOBS: Readonly<Record<JobName, Job>> = {
   plain: {
@@ -39,7 +41,7 @@ export const JOBS: Readonly<Record<JobName, Job>> = {
     units: SPANS,
     openTraces: OPEN_TRACES,
     env: { SIDEREAL_SINKS: 'clickhouse,otlp', SIDEREAL_OTLP_COMPRESSION: 'none' },
-    hasReceiver: true,
+    receiver: 'answers',
   },
   hard: {
     about: '12 attributes out of 200 keys in random order, 300 pods, Chinese texts, random doubles',
@@ -74,6 +76,15 @@ export const JOBS: Readonly<Record<JobName, Job>> = {
     units: SPANS,
     openTraces: OPEN_TRACES,
     comparedWith: { data: 'plain', openTraces: OPEN_TRACES },
+  },
+  stuck: {
+    about: 'plain, and a best-effort OTLP sink whose receiver never answers, beside plain without it',
+    data: 'plain',
+    units: SPANS,
+    openTraces: OPEN_TRACES,
+    env: { SIDEREAL_SINKS: 'clickhouse,otlp:best-effort' },
+    receiver: 'hangs',
+    comparedWith: { data: 'plain', openTraces: OPEN_TRACES, env: { SIDEREAL_SINKS: 'clickhouse' } },
   },
 }
 

@@ -68,6 +68,16 @@ test('garbage is collected before reading pauses, and not again before more has 
   bench.guard.close()
 })
 
+test('where hardly any room is left, garbage is collected at every look', async () => {
+  const bench = new GuardBench()
+  bench.guard.start()
+  await bench.at(930, 900)
+  assert.equal(bench.collections, 1, 'once a second below')
+  await bench.at(960, 300)
+  assert.equal(bench.collections, 4)
+  bench.guard.close()
+})
+
 test('reading pauses close to the limit, and goes on when memory was given back', async () => {
   const bench = new GuardBench()
   bench.guard.start()

@@ -27,9 +27,11 @@ const PAUSE_FROM = 0.9
 const RESUME_BELOW = 0.85
 /** What has to have come since the last collection to make one worth its cost, as a share of the limit. */
 const MIN_GROWTH = 0.05
-/** Collections take at most this share of the time: near the limit, and where reading pauses, which is dearer. */
+const LAST_FROM = 0.95
+/** Collections take at most this share of the time: near the limit, where reading pauses, and where there is hardly any room left. */
 const COLLECT_SHARE = 0.05
 const COLLECT_SHARE_PAUSED = 0.25
+const COLLECT_SHARE_LAST = 0.5
 const MIN_COLLECT_MS = 1_000
 
 /**
@@ -74,7 +76,7 @@ export class MemoryGuard {
     const before = readRss() / maxMemoryBytes
     const isWorthIt = before > PAUSE_FROM || (before > COLLECT_FROM && before > this.#usedAfter + MIN_GROWTH)
     const hasCollected =
-      isWorthIt && this.#collect(before > PAUSE_FROM ? COLLECT_SHARE_PAUSED : COLLECT_SHARE)
+      isWorthIt && this.#collect(collectShare(before))
     const used = hasCollected ? readRss() / maxMemoryBytes : before
     // What falls by itself does not count as garbage when it comes back.
     this.#usedAfter = hasCollected ? used : Math.min(this.#usedAfter, before)
@@ -86,7 +88,8 @@ export class MemoryGuard {
   #collect(share: number): boolean {
     const { clock, collectGarbage } = this.#options
     const startMs = clock.monotonicMs()
-    if (startMs - this.#collectedAtMs < Math.max(MIN_COLLECT_MS, this.#collectMs / share)) return false
+    const minMs = share === COLLECT_SHARE_LAST ? 0 : MIN_COLLECT_MS
+    if (startMs - this.#collectedAtMs < Math.max(minMs, this.#collectMs / share)) return false
     collectGarbage()
     this.#collectedAtMs = clock.monotonicMs()
     this.#collectMs = this.#collectedAtMs - startMs
@@ -126,4 +129,9 @@ export class MemoryGuard {
     }
     if (used > 1) this.#warnings.warn('over', figures, 'the process is over its memory limit')
   }
+}
+
+function collectShare(used: number): number {
+  if (used > LAST_FROM) return COLLECT_SHARE_LAST
+  return used > PAUSE_FROM ? COLLECT_SHARE_PAUSED : COLLECT_SHARE
 }

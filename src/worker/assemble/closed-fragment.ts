@@ -6,8 +6,8 @@ import type { SlabPool } from './slabs.ts'
 import type { TraceRecord } from './trace-record.ts'
 
 /** Heap that the facts of a fragment cost, and of each of its rows: counted, as for a flood of tiny traces they are most of it. */
-const FACTS_OVERHEAD_BYTES = 1_000
-const ROW_FACTS_BYTES = 60
+const FACTS_OVERHEAD_BYTES = 1_700
+const ROW_FACTS_BYTES = 20
 
 const NO_HEADERS: RecordHeaders = {}
 

@@ -75,8 +75,7 @@ export class MemoryGuard {
     const { maxMemoryBytes, readRss } = this.#options
     const before = readRss() / maxMemoryBytes
     const isWorthIt = before > PAUSE_FROM || (before > COLLECT_FROM && before > this.#usedAfter + MIN_GROWTH)
-    const hasCollected =
-      isWorthIt && this.#collect(collectShare(before))
+    const hasCollected = isWorthIt && this.#collect(collectShare(before))
     const used = hasCollected ? readRss() / maxMemoryBytes : before
     // What falls by itself does not count as garbage when it comes back.
     this.#usedAfter = hasCollected ? used : Math.min(this.#usedAfter, before)

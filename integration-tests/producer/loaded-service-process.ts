@@ -20,6 +20,7 @@ const spansPerMs = Number(process.env['SPANS_PER_SECOND'] ?? 400) / 1_000
 
 const tracing = initTracing()
 const calls = createHistogram()
+const startedAt = Date.now() - performance.now()
 let phase = 'start'
 let spans = 0
 let logs = 0
@@ -80,6 +81,7 @@ function line(isSafe?: boolean): LoadedServiceLine {
       p99: micros(calls.percentile(99)),
       max: micros(calls.max),
     },
+    clockOffMs: Date.now() - performance.now() - startedAt,
     rssMb: rss / 2 ** 20,
     heapMb: heapUsed / 2 ** 20,
     externalMb: external / 2 ** 20,

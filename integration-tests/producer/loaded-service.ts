@@ -16,6 +16,8 @@ export interface LoadedServiceLine {
   readonly phase: string
   /** What the tracing calls of a request took, since the phase began. */
   readonly requestMicros: { readonly p50: number; readonly p99: number; readonly max: number }
+  /** How far the wall clock has moved from the monotonic one since the start. */
+  readonly clockOffMs: number
   readonly rssMb: number
   /** Used memory of the heap, and memory of buffers outside it. */
   readonly heapMb: number

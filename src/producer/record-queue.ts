@@ -105,7 +105,7 @@ export class RecordQueue {
     return this.#counts.stats(kind)
   }
 
-  /** Bytes of what is in memory only: at most `maxBytes`. */
+  /** Bytes of what is in memory only, on its way or not: at most `maxBytes`, or what is with Kafka when that is more. */
   get memoryBytes(): number {
     return this.#memory.bytes
   }

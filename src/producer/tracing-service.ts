@@ -45,7 +45,7 @@ export interface TracingStats {
   readonly logs: ItemStats
   /** Values cut since a record of one span or log must fit the topic. */
   readonly cutValues: number
-  /** Bytes of what waits in memory only; `maxQueueBytes` is their limit. */
+  /** Bytes of what is in memory only; `maxQueueBytes` is their limit. */
   readonly queueBytes: number
   /** Bytes of the spool on disk. */
   readonly spoolBytes: number

@@ -25,6 +25,8 @@ const { values } = parseArgs({
   },
 })
 const outageMs = Number(values.minutes) * 60_000
+if (!(outageMs > 0) || !(Number(values.rate) > 0))
+  throw new Error('--minutes (of outage) and --rate (spans a second, for each service) are numbers over 0')
 const WARM_UP_MS = 15_000
 const ROWS = 10
 const PHASES = ['before', 'outage', 'after'] as const

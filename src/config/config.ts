@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { parse as parseYaml } from 'yaml'
 import type { z } from 'zod'
 import { SiderealError } from '../model/errors.ts'
-import { nearest } from './nearest-key.ts'
+import { unknownKey } from './nearest-key.ts'
 import { configSchema, groupRegistry, type KeyInfo, keyRegistry } from './schema.ts'
 
 export const ENV_PREFIX = 'SIDEREAL_'
@@ -33,6 +33,11 @@ export interface ConfigGroup {
   readonly heading: string
   readonly about: string
   readonly keys: readonly ConfigKey[]
+}
+
+/** Every variable that {@link loadConfig} reads. */
+export function knownEnvNames(): string[] {
+  return [...configGroups().flatMap(({ keys }) => keys.map(({ envName }) => envName)), CONFIG_FILE_KEY]
 }
 
 /** The schema as data, in its order: what documentation is made from. */
@@ -114,11 +119,6 @@ function valueText(value: unknown): string {
   if (typeof value === 'object' && value !== null && 'name' in value && 'mode' in value)
     return `${value.name}:${value.mode}`
   return String(value)
-}
-
-function unknownKey(name: string, known: readonly string[]): string {
-  const closest = nearest(name, known)
-  return `${name} is not a key of Sidereal${closest === undefined ? '' : `; did you mean ${closest}?`}`
 }
 
 function describeIssue(issue: z.core.$ZodIssue, keys: readonly ConfigKey[]): string {

@@ -1,3 +1,9 @@
+/** What to say of a variable that nobody reads. */
+export function unknownKey(name: string, known: readonly string[]): string {
+  const closest = nearest(name, known)
+  return `${name} is not a key of Sidereal${closest === undefined ? '' : `; did you mean ${closest}?`}`
+}
+
 /** The candidate with the smallest edit distance to `word`; ties go to the first. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined

@@ -29,9 +29,14 @@ const batch = fc.record({
       timestampDelta: fc.oneof(fc.nat(100), fc.integer({ min: -8_000_000_000, max: 8_000_000_000 })),
       key: fc.option(bytes),
       value: fc.option(fc.oneof(bytes, fc.constant(Buffer.alloc(5_000, 'x')))),
-      headers: fc.dictionary(fc.string(), fc.oneof(bytes, fc.array(bytes, { minLength: 2, maxLength: 3 })), {
-        maxKeys: 3,
-      }),
+      // kafkajs takes a header named like a method of objects (`toString`) for a repeated one.
+      headers: fc.dictionary(
+        fc.string().filter((name) => !(name in {})),
+        fc.oneof(bytes, fc.array(bytes, { minLength: 2, maxLength: 3 })),
+        {
+          maxKeys: 3,
+        },
+      ),
     }),
     { maxLength: 20 },
   ),

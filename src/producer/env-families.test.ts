@@ -65,7 +65,7 @@ test('where both say the same nothing is told; where they contradict each other 
     KAFKA_SERVERS: 'two:2',
     OTEL_BSP_SCHEDULE_DELAY: '100',
     OTLP_TRACE_SCHEDULE_DELAY_MILLIS: '3000',
-    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4317',
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318',
     OTLP_ENABLE: '0',
   })
   assert.deepEqual([config.serviceName, config.kafka?.brokers, config.lingerMs], ['a', ['one:1'], 100])
@@ -74,7 +74,7 @@ test('where both say the same nothing is told; where they contradict each other 
       'OTEL_SERVICE_NAME and SERVICE_NAME differ: OTEL_SERVICE_NAME counts',
       'SIDEREAL_KAFKA_BROKERS and KAFKA_SERVERS differ: SIDEREAL_KAFKA_BROKERS counts',
       'OTEL_BSP_SCHEDULE_DELAY and OTLP_TRACE_SCHEDULE_DELAY_MILLIS differ: OTEL_BSP_SCHEDULE_DELAY counts',
-      'OTEL_EXPORTER_OTLP_ENDPOINT is not read, and contradicts OTLP_ENABLE: spans go to Kafka; add an OTLP receiver by the option exporters of initTracing',
+      'OTEL_EXPORTER_OTLP_ENDPOINT and OTLP_ENABLE contradict each other: OTEL_EXPORTER_OTLP_ENDPOINT counts',
     ],
   ])
 })

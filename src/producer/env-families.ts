@@ -7,9 +7,10 @@ import {
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace'
 import type { BaggageHostRules } from './baggage-hosts.ts'
+import { type Env, isTrue, listOf, textOf, wholeNumber } from './env-texts.ts'
+import { exportersFromEnv } from './exporter-env.ts'
+import type { FurtherExporter } from './further-exporters.ts'
 import type { IdentityPeerRules } from './inbound-identity.ts'
-
-type Env = Readonly<Record<string, string | undefined>>
 
 /** What the variables of OpenTelemetry and of the source have in common, and Sidereal's own for identities. */
 export interface FamilySettings {
@@ -19,6 +20,7 @@ export interface FamilySettings {
   readonly spanLimits?: SpanLimits
   readonly baggageHosts?: BaggageHostRules
   readonly identityPeers?: IdentityPeerRules
+  readonly exporters?: readonly FurtherExporter[]
 }
 
 /** Names of one setting, the one that counts first. */
@@ -45,7 +47,8 @@ export function settingsFromFamilies(env: Env): { settings: FamilySettings; prob
   const limits = Object.entries(LIMITS).map(([limit, names]) => [limit, number(...names)] as const)
   const spanLimits = Object.fromEntries(limits.filter(([, value]) => value !== undefined))
   const sampler = samplerOf(env, problems)
-  problems.push(...withoutEffect(env))
+  const { exporters, problems: exporterProblems } = exportersFromEnv(env)
+  problems.push(...exporterProblems)
   const isPublic = isTrue(env, 'SIDEREAL_PRODUCER_PUBLIC_ENDPOINT')
   const identityPeers = rulesOf(env, 'SIDEREAL_PRODUCER_IDENTITY_PEERS')
   const baggageHosts = rulesOf(env, 'SIDEREAL_PRODUCER_BAGGAGE_HOSTS')
@@ -54,6 +57,7 @@ export function settingsFromFamilies(env: Env): { settings: FamilySettings; prob
     ...(lingerMs === undefined ? {} : { lingerMs }),
     ...(sampler === undefined ? {} : { sampler }),
     ...(Object.keys(spanLimits).length === 0 ? {} : { spanLimits }),
+    ...(exporters.length === 0 ? {} : { exporters }),
     ...(baggageHosts === undefined ? {} : { baggageHosts }),
     ...(identityPeers === undefined && !isPublic
       ? {}
@@ -62,30 +66,12 @@ export function settingsFromFamilies(env: Env): { settings: FamilySettings; prob
   return { settings, problems }
 }
 
-function textOf(env: Env, name: string): string | undefined {
-  return env[name]?.trim() || undefined
-}
-
-function isTrue(env: Env, name: string): boolean {
-  return ['true', '1', 'yes', 'on'].includes(textOf(env, name)?.toLowerCase() ?? '')
-}
-
 function contradiction(env: Env, names: readonly [string, ...string[]]): string[] {
   const set = names.filter((name) => textOf(env, name) !== undefined)
   const [first, ...others] = set
   if (first === undefined) return []
   const different = others.filter((name) => textOf(env, name) !== textOf(env, first))
   return different.map((name) => `${first} and ${name} differ: ${first} counts`)
-}
-
-function wholeNumber(env: Env, names: readonly string[], problems: string[]): number | undefined {
-  for (const name of names) {
-    const text = textOf(env, name)
-    if (text === undefined) continue
-    if (/^\d{1,15}$/.test(text)) return Number(text)
-    problems.push(`${name} is not a whole number: it is left out`)
-  }
-  return undefined
 }
 
 function samplerOf(env: Env, problems: string[]): Sampler | undefined {
@@ -111,23 +97,6 @@ function rootSampler(kind: string, env: Env, problems: string[]): Sampler | unde
 
 /** A name, an address or a network each, separated by commas. */
 function rulesOf(env: Env, prefix: string): BaggageHostRules | undefined {
-  const list = (name: string) =>
-    (textOf(env, `${prefix}_${name}`) ?? '')
-      .split(',')
-      .map((rule) => rule.trim())
-      .filter((rule) => rule !== '')
-  const [allow, deny] = [list('ALLOW'), list('DENY')]
+  const [allow, deny] = [listOf(env, `${prefix}_ALLOW`), listOf(env, `${prefix}_DENY`)]
   return allow.length + deny.length === 0 ? undefined : { allow, deny }
-}
-
-/** The source sends OTLP alone, and only when told so; here Kafka is the way, and a variable for another must not seem to have worked. */
-function withoutEffect(env: Env): string[] {
-  const endpoints = ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'OTEL_EXPORTER_OTLP_ENDPOINT', 'OTLP_ENDPOINT']
-  const set = endpoints.find((name) => textOf(env, name) !== undefined)
-  const isOff = textOf(env, 'OTLP_ENABLE') !== undefined && !isTrue(env, 'OTLP_ENABLE')
-  if (set === undefined || (isOff && set === 'OTLP_ENDPOINT')) return []
-  const also = isOff ? ', and contradicts OTLP_ENABLE' : ''
-  return [
-    `${set} is not read${also}: spans go to Kafka; add an OTLP receiver by the option exporters of initTracing`,
-  ]
 }

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import type { ExportResult } from '@opentelemetry/core'
 import { ExportResultCode } from '@opentelemetry/core'
 import {
@@ -7,8 +8,9 @@ import {
   type SpanExporter,
   type SpanProcessor,
 } from '@opentelemetry/sdk-trace'
+import type { Logger } from '../telemetry/logger.ts'
 import { FileSpanExporter, type FileSpanExporterOptions } from './file-span-exporter.ts'
-import { boxOfSpan } from './identity.ts'
+import { withIdentityAttributes } from './identity-attributes.ts'
 
 /** An OTLP receiver beside Kafka. */
 export interface OtlpExporterConfig {
@@ -22,6 +24,8 @@ export interface OtlpExporterConfig {
   readonly compression?: 'gzip' | 'none'
   /** For each request. Default 10 s. */
   readonly timeoutMs?: number
+  /** PEM files: the authority that signed the receiver (default: the system's), and what a receiver that wants a certificate is shown. */
+  readonly tls?: { readonly caPath?: string; readonly certPath?: string; readonly keyPath?: string }
 }
 
 /** Where spans go beside Kafka. Each has a queue of its own (of OpenTelemetry's default size) and none holds up another. */
@@ -31,18 +35,29 @@ export type FurtherExporter =
   | ({ readonly kind: 'file' } & FileSpanExporterOptions)
 
 /** A batch processor for each; what OTLP needs is loaded by those who use it only. */
-export function furtherProcessors(exporters: readonly FurtherExporter[]): SpanProcessor[] {
-  return exporters.map((config) => new BatchSpanProcessor({ exporter: exporterOf(config) }))
+export function furtherProcessors(exporters: readonly FurtherExporter[], logger: Logger): SpanProcessor[] {
+  return exporters.map((config) => {
+    const processor = new BatchSpanProcessor({ exporter: exporterOf(config, logger) })
+    // The lines of the file have fields for it.
+    return config.kind === 'file' ? processor : withIdentityAttributes(processor)
+  })
 }
 
-function exporterOf(config: FurtherExporter): SpanExporter {
+function exporterOf(config: FurtherExporter, logger: Logger): SpanExporter {
   switch (config.kind) {
     case 'console':
       return new ConsoleSpanExporter()
     case 'file':
       return new FileSpanExporter(config)
     case 'otlp':
-      return new LazySpanExporter(() => loadOtlp(config))
+      return new LazySpanExporter(
+        () => loadOtlp(config),
+        (error) =>
+          logger.warn(
+            { protocol: config.protocol, cause: String(error) },
+            'an OTLP exporter cannot be made: its spans are lost, those for Kafka are not; it is tried again with each batch',
+          ),
+      )
   }
 }
 
@@ -50,50 +65,63 @@ async function loadOtlp(config: OtlpExporterConfig): Promise<SpanExporter> {
   const { url, headers = {}, timeoutMs = 10_000 } = config
   const { CompressionAlgorithm } = await import('@opentelemetry/otlp-exporter-base')
   const compression = config.compression === 'gzip' ? CompressionAlgorithm.GZIP : CompressionAlgorithm.NONE
+  const shared = { url, timeoutMillis: timeoutMs, compression }
+  const { ca, cert, key } = await readTls(config.tls)
   if (config.protocol === 'http/protobuf') {
     const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-proto')
-    return new OTLPTraceExporter({ url, headers, timeoutMillis: timeoutMs, compression })
+    const httpAgentOptions = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) }
+    return new OTLPTraceExporter({ ...shared, headers, ...(config.tls && { httpAgentOptions }) })
   }
   const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-grpc')
-  const { Metadata } = await import('@grpc/grpc-js')
+  const { credentials, Metadata } = await import('@grpc/grpc-js')
   const metadata = new Metadata()
   for (const [name, value] of Object.entries(headers)) metadata.set(name, value)
-  return new OTLPTraceExporter({ url, metadata, timeoutMillis: timeoutMs, compression })
+  const isTls = config.tls !== undefined && url.startsWith('https:')
+  const tls = isTls ? { credentials: credentials.createSsl(ca ?? null, key ?? null, cert ?? null) } : {}
+  return new OTLPTraceExporter({ ...shared, metadata, ...tls })
 }
 
-/**
- * An exporter that is loaded when the first spans come, and gives each span its identity as the attributes that the source has: another backend
- * knows no SID otherwise.
- */
+async function readTls({ caPath, certPath, keyPath }: NonNullable<OtlpExporterConfig['tls']> = {}) {
+  const read = async (path: string | undefined) => (path === undefined ? undefined : await readFile(path))
+  return { ca: await read(caPath), cert: await read(certPath), key: await read(keyPath) }
+}
+
+/** An exporter that is loaded when the first spans come, or with a later batch when that failed. */
 export class LazySpanExporter implements SpanExporter {
   readonly #load: () => Promise<SpanExporter>
+  readonly #onFirstFailure: (error: Error) => void
   #loaded: Promise<SpanExporter> | undefined
+  #hasFailed = false
 
-  constructor(load: () => Promise<SpanExporter>) {
+  /** `onFirstFailure` is told once why it could not be loaded. */
+  constructor(load: () => Promise<SpanExporter>, onFirstFailure: (error: Error) => void) {
     this.#load = load
+    this.#onFirstFailure = onFirstFailure
   }
 
   export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
     this.#loaded ??= this.#load()
     this.#loaded.then(
-      (exporter) => exporter.export(spans.map(withIdentity), resultCallback),
-      (error: Error) => resultCallback({ code: ExportResultCode.FAILED, error }),
+      (exporter) => exporter.export(spans, resultCallback),
+      (error: Error) => {
+        this.#loaded = undefined
+        if (!this.#hasFailed) this.#onFirstFailure(error)
+        this.#hasFailed = true
+        resultCallback({ code: ExportResultCode.FAILED, error })
+      },
     )
   }
 
   async forceFlush(): Promise<void> {
-    await (await this.#loaded)?.forceFlush?.()
+    await (await this.#ready())?.forceFlush?.()
   }
 
   async shutdown(): Promise<void> {
-    await (await this.#loaded)?.shutdown()
+    await (await this.#ready())?.shutdown()
   }
-}
 
-function withIdentity(span: ReadableSpan): ReadableSpan {
-  const identity = boxOfSpan(span)?.identity
-  if (identity === undefined) return span
-  const { sid, appId, uid, chatId } = identity
-  const attributes = { sid, app_id: appId, uid, chat_id: chatId, ...span.attributes }
-  return Object.create(span, { attributes: { value: attributes, enumerable: true } }) as ReadableSpan
+  /** What has not been loaded has nothing to flush; why has been said. */
+  async #ready(): Promise<SpanExporter | undefined> {
+    return await this.#loaded?.catch(() => undefined)
+  }
 }

@@ -6,8 +6,9 @@ import { isSiderealError } from '../model/errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import { DeliveryCounts, type DropReason, type ItemStats, type RecordKind } from './delivery-counts.ts'
 import { type EncodedRecord, sizeOf } from './encoded-record.ts'
-import { type HeldRecord, isInMemoryOnly, SpoolOverflow, type SpoolSettings } from './spool-overflow.ts'
-import { WaitingRecords } from './waiting-records.ts'
+import { QueueMemory } from './queue-memory.ts'
+import { SchemaIds } from './schema-ids.ts'
+import { type HeldRecord, SpoolOverflow, type SpoolSettings } from './spool-overflow.ts'
 
 export interface RecordQueueOptions {
   readonly topic: string
@@ -43,19 +44,15 @@ export class RecordQueue {
   readonly #options: Required<Omit<RecordQueueOptions, 'spool'>>
   readonly #counts: DeliveryCounts
   readonly #overflow: SpoolOverflow | undefined
-  readonly #schemaIds = new Map<RecordKind, number>()
+  readonly #schemaIds: SchemaIds
   /** Nothing that is done for the service's traces may make traces itself. */
   readonly #context = suppressTracing(ROOT_CONTEXT)
-  readonly #waiting = new WaitingRecords<HeldRecord>()
+  readonly #memory: QueueMemory
   readonly #inFlight = new Set<HeldRecord>()
-  /** Of records that are in memory only. */
-  #bytes = 0
-  #items = 0
   #inFlightBytes = 0
   #number = 0
   #failures = 0
   #pause: NodeJS.Timeout | undefined
-  #isFetchingIds = false
   #isPumpPending = false
   #isClosed = false
   #idle: (() => void)[] = []
@@ -73,16 +70,31 @@ export class RecordQueue {
       options.topic,
       (kind) => this.#overflow?.items(kind) ?? 0,
     )
+    const { maxBytes, maxItems } = this.#options
+    const onDone = (record: HeldRecord) => this.#overflow?.settle(record)
+    this.#memory = new QueueMemory({ maxBytes, maxItems, counts: this.#counts, onDone })
+    this.#schemaIds = new SchemaIds({
+      fetch: (kind) => contextApi.with(this.#context, () => options.schemaId(kind)),
+      onFetched: () => {
+        this.#failures = 0
+        this.#pump()
+      },
+      onFailed: (error) => {
+        this.#counts.report('the schema registry does not answer, records wait', { cause: String(error) })
+        this.#overflow?.begin()
+        this.#wait()
+      },
+    })
     if (options.spool === undefined) return
     this.#overflow = new SpoolOverflow({
       ...options.spool,
       logger: options.logger,
       counts: this.#counts,
-      waiting: this.#waiting,
+      waiting: this.#memory.waiting,
       inFlight: this.#inFlight,
-      discharge: (record) => this.#discharge(record),
+      discharge: (record) => this.#memory.discharge(record),
       onChange: () => {
-        this.#dropGone()
+        this.#memory.dropGone()
         this.#resolveIdle()
         this.#pump()
       },
@@ -91,6 +103,11 @@ export class RecordQueue {
 
   stats(kind: RecordKind): ItemStats {
     return this.#counts.stats(kind)
+  }
+
+  /** Bytes of what is in memory only, on its way or not: at most `maxBytes`, or what is with Kafka when that is more. */
+  get memoryBytes(): number {
+    return this.#memory.bytes
   }
 
   /** Bytes on disk. */
@@ -108,24 +125,11 @@ export class RecordQueue {
       this.drop(record.kind, record.items, 'shutdown')
       return
     }
-    this.#bytes += sizeOf(record)
-    this.#items += record.items
     const { kind, sid, framed, items } = record
-    const heldSinceMs = performance.now()
-    const number = this.#number++
-    this.#waiting.add({
-      kind,
-      sid,
-      framed,
-      items,
-      number,
-      heldSinceMs,
-      attempts: 0,
-      isDone: false,
-      segment: undefined,
-    })
+    const state = { heldSinceMs: performance.now(), attempts: 0, isDone: false, segment: undefined }
+    this.#memory.add({ kind, sid, framed, items, number: this.#number++, ...state })
     // What Kafka can take now must not be dropped.
-    if (this.#isOver) this.#pump()
+    if (this.#memory.isOver) this.#pump()
     this.#dropOldest()
     this.#overflow?.write()
     this.#pumpSoon()
@@ -160,7 +164,7 @@ export class RecordQueue {
   close(): void {
     this.#isClosed = true
     clearTimeout(this.#pause)
-    this.#giveUpAll()
+    this.#memory.giveUpAll()
     this.#counts.reportRest()
     this.#resolveIdle()
   }
@@ -169,36 +173,11 @@ export class RecordQueue {
   async closeSpool(): Promise<void> {
     await this.#overflow?.close()
     // What could not be written at the last moment.
-    this.#giveUpAll()
+    this.#memory.giveUpAll()
   }
 
   get #isEmpty(): boolean {
-    return this.#waiting.length === 0 && this.#inFlight.size === 0 && this.#overflow?.isBusy !== true
-  }
-
-  #remove(record: HeldRecord, reason?: DropReason, cause?: unknown): void {
-    record.isDone = true
-    this.#discharge(record)
-    if (reason === undefined) this.#counts.send(record.kind, record.items)
-    else this.drop(record.kind, record.items, reason, cause)
-    this.#overflow?.settle(record)
-  }
-
-  /** A record that is not in memory only does not count against the limits: it is part of one segment, or on its way. */
-  #discharge(record: HeldRecord): void {
-    if (!isInMemoryOnly(record)) return
-    this.#bytes -= sizeOf(record)
-    this.#items -= record.items
-  }
-
-  #giveUpAll(): void {
-    for (let record = this.#waiting.shift(); record !== undefined; record = this.#waiting.shift())
-      this.#giveUp(record)
-  }
-
-  #giveUp(record: HeldRecord): void {
-    // What is on disk as well stays there for the next process.
-    if (record.segment === undefined || record.segment.isDropped) this.#remove(record, 'shutdown')
+    return this.#memory.waiting.length === 0 && this.#inFlight.size === 0 && this.#overflow?.isBusy !== true
   }
 
   #resolveIdle(): void {
@@ -208,30 +187,10 @@ export class RecordQueue {
     for (const resolve of idle) resolve()
   }
 
-  get #isOver(): boolean {
-    const { maxBytes, maxItems } = this.#options
-    return this.#bytes > maxBytes || this.#items > maxItems
-  }
-
   #dropOldest(): void {
-    if (!this.#isOver) return
-    this.#waiting.takeReturned((record) => {
-      if (!this.#isOver || !isInMemoryOnly(record)) return false
-      this.#remove(record, 'queue_full')
-      return true
-    })
-    while (this.#isOver) {
-      const oldest = this.#waiting.shiftFresh()
-      if (oldest === undefined) break
-      this.#remove(oldest, 'queue_full')
-    }
+    if (!this.#memory.isOver) return
+    this.#memory.dropOldest()
     this.#resolveIdle()
-  }
-
-  /** Records whose segment was given up for want of space go with it, unless they are on their way. */
-  #dropGone(): void {
-    for (const record of this.#waiting.takeReturned(({ segment }) => segment?.isDropped === true))
-      this.#remove(record, 'spool_full')
   }
 
   /** Not at once: what is added, or settled, in one turn is sent together. */
@@ -249,14 +208,11 @@ export class RecordQueue {
     if (this.#pause !== undefined || this.#isClosed) return
     const batch: HeldRecord[] = []
     for (let record = this.#next(); record !== undefined; record = this.#next()) {
-      const id = this.#schemaIds.get(record.kind)
-      if (id === undefined) {
-        this.#fetchIds(record.kind)
-        break
-      }
+      const id = this.#schemaIds.of(record.kind)
+      if (id === undefined) break
       if (this.#inFlight.size > 0 && this.#inFlightBytes + sizeOf(record) > this.#options.maxInFlightBytes)
         break
-      this.#waiting.shift()
+      this.#memory.waiting.shift()
       this.#inFlight.add(record)
       this.#inFlightBytes += sizeOf(record)
       writeFrameHeader(record.framed, id)
@@ -267,11 +223,12 @@ export class RecordQueue {
 
   /** What was put back or read is older than what is on disk only, and that is older than what never left memory. */
   #next(): HeldRecord | undefined {
-    const returned = this.#waiting.firstReturned
-    if (returned !== undefined || this.#overflow === undefined) return returned ?? this.#waiting.firstFresh
+    const returned = this.#memory.waiting.firstReturned
+    if (returned !== undefined || this.#overflow === undefined)
+      return returned ?? this.#memory.waiting.firstFresh
     // What Kafka cannot take yet is better left on disk.
     const hasRoom = this.#inFlightBytes < this.#options.maxInFlightBytes / 2
-    return this.#overflow.isBehind(hasRoom) ? undefined : this.#waiting.firstFresh
+    return this.#overflow.isBehind(hasRoom) ? undefined : this.#memory.waiting.firstFresh
   }
 
   #send(batch: readonly HeldRecord[]): void {
@@ -286,7 +243,7 @@ export class RecordQueue {
     this.#leave(record)
     if (error === undefined) {
       this.#failures = 0
-      this.#remove(record)
+      this.#memory.remove(record)
       this.#overflow?.recovered()
     } else {
       this.#failed(record, error)
@@ -307,15 +264,15 @@ export class RecordQueue {
     else if (isRefused) reason = 'refused'
     else if (record.segment?.isDropped === true) reason = 'spool_full'
     if (reason !== undefined) {
-      this.#remove(record, reason, error)
+      this.#memory.remove(record, reason, error)
       return
     }
     if (this.#isClosed) {
-      this.#giveUp(record)
+      this.#memory.giveUp(record)
       return
     }
     // Back to its place: several come back at once, and the oldest must be the first to go when there is no room.
-    this.#waiting.putBack(record)
+    this.#memory.waiting.putBack(record)
     this.#dropOldest()
     this.#counts.report('sending to Kafka failed, and will be tried again', { cause: String(error) })
     this.#overflow?.begin()
@@ -334,26 +291,5 @@ export class RecordQueue {
     )
     // A process that wants to end need not wait for us: `shutdown` is for that.
     this.#pause.unref()
-  }
-
-  #fetchIds(kind: RecordKind): void {
-    if (this.#isFetchingIds) return
-    this.#isFetchingIds = true
-    contextApi
-      .with(this.#context, () => this.#options.schemaId(kind))
-      .then(
-        (id) => {
-          this.#schemaIds.set(kind, id)
-          this.#isFetchingIds = false
-          this.#failures = 0
-          this.#pump()
-        },
-        (error: unknown) => {
-          this.#isFetchingIds = false
-          this.#counts.report('the schema registry does not answer, records wait', { cause: String(error) })
-          this.#overflow?.begin()
-          this.#wait()
-        },
-      )
   }
 }

@@ -11,6 +11,7 @@ import { settingsFromFamilies } from './env-families.ts'
 import type { FurtherExporter } from './further-exporters.ts'
 import type { IdentityPeerRules } from './inbound-identity.ts'
 import type { SpoolSettings } from './spool-overflow.ts'
+import { unknownNames } from './unknown-names.ts'
 
 /** What SIDs of a service are made of (source description: `SERVICE_SUB`, `SERVICE_LOCATION`, own address, `SERVICE_PORT`). */
 export interface SidConfig {
@@ -81,6 +82,7 @@ type Env = Readonly<Record<string, string | undefined>>
 export function tracingConfigFromEnv(env: Env, logger: Logger = defaultLogger()): TracingConfig {
   const { settings, problems } = settingsFromFamilies(env)
   if (problems.length > 0) logger.warn({ problems }, 'the environment of the tracing is not clear')
+  void warnOfUnknown(env, logger)
   const text = (...names: string[]): string | undefined =>
     names.map((name) => env[name]?.trim()).find((value) => value)
   const attributes = parsePairs(text('OTEL_RESOURCE_ATTRIBUTES'))
@@ -111,6 +113,15 @@ export function tracingConfigFromEnv(env: Env, logger: Logger = defaultLogger())
             caPath: text('SIDEREAL_REGISTRY_TLS_CA'),
           },
         }),
+  }
+}
+
+async function warnOfUnknown(env: Env, logger: Logger): Promise<void> {
+  try {
+    const problems = await unknownNames(env)
+    if (problems.length > 0) logger.warn({ problems }, 'variables that nothing in Sidereal reads')
+  } catch (error) {
+    logger.warn({ cause: String(error) }, 'the names of variables could not be checked')
   }
 }
 

@@ -45,6 +45,8 @@ export interface TracingStats {
   readonly logs: ItemStats
   /** Values cut since a record of one span or log must fit the topic. */
   readonly cutValues: number
+  /** Bytes of what is in memory only; `maxQueueBytes` is their limit. */
+  readonly queueBytes: number
   /** Bytes of the spool on disk. */
   readonly spoolBytes: number
   /** Lone surrogates that became U+FFFD. */
@@ -129,7 +131,7 @@ export class TracingService {
       spanLimits: { eventCountLimit: 1_000, ...config.spanLimits },
       spanProcessors: [
         new SidSpanProcessor({ newSid, endedSpans: this.#exporter }),
-        ...furtherProcessors(config.exporters ?? []),
+        ...furtherProcessors(config.exporters ?? [], logger),
         ...(config.spanProcessors ?? []),
       ],
       sampler: new PeerNotingSampler(
@@ -181,6 +183,7 @@ export class TracingService {
       spans: this.#queue.stats('spans'),
       logs: this.#queue.stats('log'),
       cutValues: this.#encoder.cutValues,
+      queueBytes: this.#queue.memoryBytes,
       spoolBytes: this.#queue.spoolBytes,
       replacedSurrogates: this.#writer.replacedSurrogates + this.#exporter.replacedSurrogates,
     }

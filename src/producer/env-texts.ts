@@ -1,0 +1,33 @@
+/** Environment variables, as the producer reads them: an empty one counts as unset. */
+export type Env = Readonly<Record<string, string | undefined>>
+
+export function textOf(env: Env, name: string): string | undefined {
+  return env[name]?.trim() || undefined
+}
+
+/** The first of these names that is set. */
+export function firstSet(env: Env, names: readonly string[]): string | undefined {
+  return names.find((name) => textOf(env, name) !== undefined)
+}
+
+/** The source's words for true (`OTLP_ENABLE`), which include OpenTelemetry's. */
+export function isTrue(env: Env, name: string): boolean {
+  return ['true', '1', 'yes', 'on'].includes(textOf(env, name)?.toLowerCase() ?? '')
+}
+
+/** The value of the first name that has a usable one. */
+export function wholeNumber(env: Env, names: readonly string[], problems: string[]): number | undefined {
+  for (const name of names) {
+    const text = textOf(env, name)
+    if (text === undefined) continue
+    if (/^\d{1,15}$/.test(text)) return Number(text)
+    problems.push(`${name} is not a whole number: it is left out`)
+  }
+  return undefined
+}
+
+/** Items between commas. */
+export function listOf(env: Env, name: string): string[] {
+  const items = (textOf(env, name) ?? '').split(',').map((item) => item.trim())
+  return items.filter((item) => item !== '')
+}

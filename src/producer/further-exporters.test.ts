@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ROOT_CONTEXT } from '@opentelemetry/api'
+import { ExportResultCode } from '@opentelemetry/core'
+import { InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace'
+import { silentLogger } from '../telemetry/logger.ts'
+import { LazySpanExporter } from './further-exporters.ts'
+import { boxOfSpan } from './identity.ts'
+import { withIdentityAttributes } from './identity-attributes.ts'
+import { TracingService } from './tracing-service.ts'
+
+test('an exporter that could not be loaded says so once, and is loaded with a later batch', async () => {
+  const memory = new InMemorySpanExporter()
+  const failures: string[] = []
+  let attempts = 0
+  const lazy = new LazySpanExporter(
+    async () => {
+      if (++attempts < 3) throw new Error(`attempt ${attempts}`)
+      return memory
+    },
+    ({ message }) => failures.push(message),
+  )
+  const exportAll = () => new Promise<number>((resolve) => lazy.export([], ({ code }) => resolve(code)))
+  assert.equal(await exportAll(), ExportResultCode.FAILED)
+  await lazy.forceFlush()
+  assert.equal(await exportAll(), ExportResultCode.FAILED)
+  assert.equal(await exportAll(), ExportResultCode.SUCCESS)
+  assert.deepEqual([attempts, failures], [3, ['attempt 1']])
+  await lazy.shutdown()
+})
+
+test('a processor of one’s own has the identity as attributes, also one that became known after the span had ended', async () => {
+  const memory = new InMemorySpanExporter()
+  const service = new TracingService({
+    serviceName: 'identified',
+    kafka: { brokers: ['127.0.0.1:1'] },
+    spanProcessors: [withIdentityAttributes(new SimpleSpanProcessor({ exporter: memory }))],
+    logger: silentLogger,
+  })
+  const span = service.tracer.startSpan('x', { attributes: { own: 1, uid: 'own' } }, ROOT_CONTEXT)
+  span.end()
+  await service.flush(0)
+  boxOfSpan(span)!.override({ sid: 'late', appId: 'app', uid: 'user' })
+  const [exported] = memory.getFinishedSpans()
+  assert.deepEqual(
+    { ...exported!.attributes },
+    { sid: 'late', app_id: 'app', uid: 'own', chat_id: '', own: 1 },
+  )
+  assert.deepEqual([exported!.name, exported!.spanContext()], ['x', span.spanContext()])
+  await service.shutdown(0)
+})

@@ -31,6 +31,8 @@ export interface CheckedProducerOptions {
   readonly logger: Logger
   /** Default `zstd`. */
   readonly compression?: Compression
+  /** Whether a send that has not ended keeps the process alive. Default true. Its sockets: see `createKafka`. */
+  readonly keepsAlive?: boolean
   /** How long a send may take, retries included. Default 30 s. */
   readonly sendTimeoutMs?: number
   /** Records of one request. Default 1,000. */
@@ -72,15 +74,14 @@ interface CallOptions {
 export class CheckedProducer {
   readonly #options: Required<CheckedProducerOptions>
   readonly #topics = new Map<string, TopicLanes>()
-  readonly #calls = new SendCalls((topic) =>
-    this.#sender.error(topic, topic.lastError ?? new Error('the time for sending is up')),
-  )
+  readonly #calls: SendCalls
   readonly #sender: LaneSender
   #isClosed = false
 
   constructor(options: CheckedProducerOptions) {
     this.#options = {
       compression: 'zstd',
+      keepsAlive: true,
       sendTimeoutMs: 30_000,
       maxRequestRecords: 1_000,
       maxRequestBytes: 8 * 1024 * 1024,
@@ -90,6 +91,10 @@ export class CheckedProducer {
       ...options,
     }
     this.#sender = new LaneSender(this.#options)
+    this.#calls = new SendCalls(
+      (topic) => this.#sender.error(topic, topic.lastError ?? new Error('the time for sending is up')),
+      this.#options.keepsAlive,
+    )
   }
 
   /** Connects, so that a wrong address shows early. Not needed before `send`, which connects by itself and goes on trying. */

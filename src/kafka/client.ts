@@ -49,6 +49,8 @@ export interface KafkaClientOptions {
   readonly connectionTimeoutMs?: number
   readonly requestTimeoutMs?: number
   readonly retry?: RetryOptions
+  /** Whether open connections keep the process alive. Default true. */
+  readonly keepsAlive?: boolean
 }
 
 /** Few and short: only the end of the retries makes kafkajs look for a new coordinator when the old one is dead. */
@@ -84,7 +86,7 @@ export function createKafka(connection: KafkaConnection, options: KafkaClientOpt
     authenticationTimeout: options.connectionTimeoutMs ?? 10_000,
     requestTimeout: options.requestTimeoutMs ?? 30_000,
     retry: { ...RETRY, ...options.retry },
-    socketFactory,
+    socketFactory: options.keepsAlive === false ? unrefdSocket : socketFactory,
     logLevel: logLevel.INFO,
     logCreator: forwardKafkajsLogs(options.logger),
   }
@@ -109,6 +111,9 @@ const socketFactory: ISocketFactory = ({ host, port, ssl, onConnect }) => {
   socket.setKeepAlive(true, 30_000)
   return socket
 }
+
+/** A process that has nothing else to do ends. */
+const unrefdSocket: ISocketFactory = (options) => socketFactory(options).unref()
 
 /**
  * One piece of memory for all that a socket reads: Node takes a new one for each 64 KB otherwise. {@link patchResponses} copies what it

@@ -95,6 +95,7 @@ export class LaneSender {
         this.#timers.delete(timer)
         resolve()
       }, delayMs)
+      if (!this.#options.keepsAlive) timer.unref()
       this.#timers.add(timer)
     })
   }

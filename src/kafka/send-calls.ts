@@ -8,18 +8,25 @@ const SWEEP_MS = 50
 /** The calls that have not ended, and their deadlines: one timer for all, which runs while there are calls. */
 export class SendCalls {
   readonly #timeoutError: (topic: TopicLanes) => SiderealError
+  readonly #keepsAlive: boolean
   readonly #calls = new Map<SendCall, TopicLanes>()
   #sweep: NodeJS.Timeout | undefined
   #whenIdle: (() => void)[] = []
 
-  /** @param timeoutError what a record fails with when its time is up */
-  constructor(timeoutError: (topic: TopicLanes) => SiderealError) {
+  /**
+   * @param timeoutError what a record fails with when its time is up
+   * @param keepsAlive whether a call that has not ended keeps the process alive
+   */
+  constructor(timeoutError: (topic: TopicLanes) => SiderealError, keepsAlive: boolean) {
     this.#timeoutError = timeoutError
+    this.#keepsAlive = keepsAlive
   }
 
   add(call: SendCall, topic: TopicLanes): void {
     this.#calls.set(call, topic)
-    this.#sweep ??= setInterval(() => this.#expire(), SWEEP_MS)
+    if (this.#sweep !== undefined) return
+    this.#sweep = setInterval(() => this.#expire(), SWEEP_MS)
+    if (!this.#keepsAlive) this.#sweep.unref()
   }
 
   /** A call has ended. */

@@ -96,9 +96,14 @@ export class TracingService {
       payloadLimitBytes: Number.MAX_SAFE_INTEGER,
     })
     this.#producer = new CheckedProducer({
-      kafka: createKafka(connection, { clientId: `sidereal-producer-${config.serviceName}`, logger }),
+      kafka: createKafka(connection, {
+        clientId: `sidereal-producer-${config.serviceName}`,
+        logger,
+        keepsAlive: false,
+      }),
       brokers: connection.brokers,
       logger,
+      keepsAlive: false,
       ...(config.compression === undefined ? {} : { compression: config.compression }),
     })
     this.#hasSpool = config.spool !== undefined

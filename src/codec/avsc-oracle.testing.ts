@@ -161,10 +161,11 @@ function usage(counts: NodeTraceLog['usage']): object {
 }
 
 function entries(attributes: readonly KeyValue[]): object[] {
-  return attributes.map(({ key, value }) => ({ key, value: wrap(value) }))
+  return attributes.map(({ key, value }) => ({ key, value: valueToAvsc(value) }))
 }
 
-function wrap(value: AnyValue): object | null {
+/** A value as the union that avsc writes. */
+export function valueToAvsc(value: AnyValue): object | null {
   if (value === null) return null
   if (typeof value === 'string') return { string: value }
   if (typeof value === 'bigint') return { long: value }
@@ -173,7 +174,7 @@ function wrap(value: AnyValue): object | null {
   if (value instanceof Uint8Array) return { bytes: Buffer.from(value) }
   if (value instanceof KeyValueList) return { 'sidereal.KeyValueList': { values: entries(value.entries) } }
   if (value instanceof PayloadReference) return { 'sidereal.PayloadReference': reference(value) }
-  return { 'sidereal.ArrayValue': { values: value.map(wrap) } }
+  return { 'sidereal.ArrayValue': { values: value.map(valueToAvsc) } }
 }
 
 function offloadable(value: OffloadableString): object {

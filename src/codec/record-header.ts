@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { SiderealError } from '../model/errors.ts'
 import { NO_DAY } from '../model/time.ts'
+import { KeyHits } from './watched-keys.ts'
 
 const MAX_SID_BYTES = 256
 
@@ -16,6 +17,9 @@ export class RecordHeader {
    * `model/time.ts`, or when the record holds a payload reference.
    */
   day = NO_DAY
+  /** True when a key that is watched (`RecordTypeOptions.watchedKeys`) occurs: {@link keyHits} says which and where, and means nothing otherwise. */
+  hasWatchedKey = false
+  readonly keyHits = new KeyHits()
   /** `batch_id` or `log_id`, 16 bytes. */
   readonly recordIdBytes = Buffer.alloc(16)
 
@@ -46,5 +50,6 @@ export class RecordHeader {
     this.rowCount = rowCount
     this.hasLargeValue = hasLargeValue
     this.day = day
+    this.hasWatchedKey = false
   }
 }

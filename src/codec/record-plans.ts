@@ -74,6 +74,27 @@ export function inspectPlan(idField: string, rowsField: string, startField: Plan
   }
 }
 
+/** `W` finds keys at the place that is being walked, `K` takes them; `start` is where the record began. */
+export const WATCH_DECLARATIONS = 'let W = watch.keys, K, start = 0'
+
+/** In the place of a KeyValue that is skipped otherwise. The key may stand behind the value. */
+export const WATCHED_KEY_VALUE: Plan = {
+  enter: 'let valueAt = 0, valueEnd = -1, keyAt = 0, keyLength = 0',
+  fields: { key: span('key'), value: { enter: 'valueAt = p', leave: 'valueEnd = p' } },
+  leave: `const found = W.find(b, keyAt, keyLength)
+if (found >= 0 && valueEnd >= 0) K.add(found, valueAt - start, valueEnd - start)`,
+}
+
+/** The plan of an inspection that also finds watched keys. */
+export function watchKeys(plan: Plan): Plan {
+  return {
+    ...plan,
+    enter: `W = watch.keys; K = header.keyHits; K.clear(); start = p\n${plan.enter ?? ''}`,
+    fields: { resource: { enter: 'W = watch.resourceKeys', leave: 'W = watch.keys' }, ...plan.fields },
+    leave: `${plan.leave ?? ''}\nheader.hasWatchedKey = K.count > 0`,
+  }
+}
+
 // ------------------------------------------------------------------ collect
 
 export const COLLECT_DECLARATIONS =

@@ -1,11 +1,12 @@
 import { SiderealError } from '../model/errors.ts'
 import type { NodeTraceLog } from '../model/node-trace-log.ts'
 import type { SpanBatch } from '../model/span.ts'
-import { createDayOf, isTimeInRange } from '../model/time.ts'
+import { isTimeInRange } from '../model/time.ts'
 import type { Plan } from './avro/plan.ts'
 import type { Reader } from './avro/readers.ts'
 import { type AvroRecord, parseAvroSchema } from './avro/schema.ts'
 import { WalkCompiler } from './avro/walk.ts'
+import { compileInspect } from './compile-inspect.ts'
 import { compileWalk, type WalkRequest } from './compile-walk.ts'
 import type { Refuse } from './decode-runtime.ts'
 import type { FactsCollector } from './facts.ts'
@@ -15,11 +16,10 @@ import {
   COLLECT_DECLARATIONS,
   collectNodeTraceLogPlan,
   collectSpanBatchPlan,
-  INSPECT_DECLARATIONS,
-  INSPECTED_REFERENCE,
   inspectPlan,
   SPAN_DAY,
 } from './record-plans.ts'
+import type { WatchedKeys } from './watched-keys.ts'
 
 /**
  * One writer schema, compiled. `start` and `end` bound the Avro value in `bytes` (behind the frame: `BODY_START`). All three throw a
@@ -50,6 +50,8 @@ export interface RecordType {
 export interface RecordTypeOptions {
   /** Strings of more UTF-8 bytes than this make `hasLargeValue`. */
   payloadLimitBytes: number
+  /** Keys whose occurrences `inspect` tells (`RecordHeader.hasWatchedKey`). Without any, it is compiled as if there were no such thing. */
+  watchedKeys?: WatchedKeys
 }
 
 interface RecordPlans {
@@ -77,7 +79,8 @@ const RECORD_PLANS: Record<string, RecordPlans> = {
 /**
  * Compiles the walks over one writer schema.
  * @param schemaJson the writer schema as the registry gives it
- * @throws SiderealError `SIDEREAL_SCHEMA_INCOMPATIBLE` when it is not a schema of a Sidereal record
+ * @throws SiderealError `SIDEREAL_SCHEMA_INCOMPATIBLE` when it is not a schema of a Sidereal record, `SIDEREAL_CONFIG_INVALID` when
+ * the watched keys are not a set (`listWatchedKeys`)
  */
 export function compileRecordType(
   schemaJson: string,
@@ -106,35 +109,11 @@ export function compileRecordType(
     name: schema.name,
     schemaId,
     fieldNames: schema.fields.map((field) => field.name),
-    inspect: compileInspect(schema, plans.inspect, bad, options.payloadLimitBytes),
+    inspect: compileInspect(plans.kind, schema, plans.inspect, bad, options),
     collect: compileCollect(schema, plans.collect, bad),
     decode: compileWalk(schema, { plan: (names) => plans.reader.plan('result', names), result: true }, bad),
     compileWalk: (request) => compileWalk(schema, request, bad),
   }
-}
-
-function compileInspect(
-  schema: AvroRecord,
-  plan: Plan,
-  bad: Refuse,
-  payloadLimitBytes: number,
-): RecordType['inspect'] {
-  const compiler = new WalkCompiler(schema, {
-    offloadable: (length) => `if (${length} > payloadLimitBytes) isLarge = true`,
-    skipped: { PayloadReference: INSPECTED_REFERENCE },
-  })
-  compiler.entry('inspect', ['header'], plan)
-  const factory = new Function(
-    'bad',
-    'payloadLimitBytes',
-    'dayOf',
-    compiler.source(INSPECT_DECLARATIONS, 'inspect'),
-  ) as (
-    bad: Refuse,
-    payloadLimitBytes: number,
-    dayOf: ReturnType<typeof createDayOf>,
-  ) => RecordType['inspect']
-  return factory(bad, payloadLimitBytes, createDayOf())
 }
 
 function compileCollect(schema: AvroRecord, plan: Plan, bad: Refuse): RecordType['collect'] {

@@ -1,3 +1,4 @@
+import type { ByObjectsObserver } from '../model/by-objects.ts'
 import { isSiderealError } from '../model/errors.ts'
 import type { Reader } from './avro/readers.ts'
 import type { RecordType } from './record-type.ts'
@@ -6,15 +7,21 @@ import type { RecordType } from './record-type.ts'
 export class SchemaWalks<Walk> {
   readonly #recordTypes: (schemaId: number) => RecordType | undefined
   readonly #compile: (type: RecordType) => Walk
+  readonly #observer: ByObjectsObserver | undefined
   readonly #walks = new Map<number, Walk | undefined>()
 
-  /** @param recordTypes the compiled schema of a record that was consumed */
+  /**
+   * @param recordTypes the compiled schema of a record that was consumed
+   * @param observer hears once of each schema for which no walk can be made
+   */
   constructor(
     recordTypes: (schemaId: number) => RecordType | undefined,
     compile: (type: RecordType) => Walk,
+    observer?: ByObjectsObserver,
   ) {
     this.#recordTypes = recordTypes
     this.#compile = compile
+    this.#observer = observer
   }
 
   /** Undefined when the writer lacks a field that the walk cannot do without. */
@@ -32,8 +39,9 @@ export class SchemaWalks<Walk> {
     try {
       return this.#compile(type)
     } catch (error) {
-      if (isSiderealError(error, 'SIDEREAL_SCHEMA_INCOMPATIBLE')) return undefined
-      throw error
+      if (!isSiderealError(error, 'SIDEREAL_SCHEMA_INCOMPATIBLE')) throw error
+      this.#observer?.noWalk?.(type.schemaId, type.name, error.message)
+      return undefined
     }
   }
 }

@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { anyWriterSchema } from '../codec/any-writer.testing.ts'
 import { anySpanBatch } from '../codec/arbitraries.testing.ts'
 import { avscType, batchToAvsc } from '../codec/avsc-oracle.testing.ts'
 import { bundledSchemas } from '../codec/bundled-schemas.ts'
@@ -45,6 +46,13 @@ export const TEST_WRITERS = [
   unknownFields,
   withoutOptional,
 ].map((json, id) => writerOf(id, json))
+
+/** Writers of any version, in which optional fields lack, unknown ones are there, and all stand in any order. */
+export const anyTestWriter: fc.Arbitrary<TestWriter> = fc
+  .oneof(...versions.map(anyWriterSchema))
+  .map((json) => writerOf(RANDOM_WRITER_ID, json))
+/** All of them have one id, so look them up anew for each. */
+export const RANDOM_WRITER_ID = 50
 
 /** A consumed record of a batch, which lies behind other bytes as in a slab. */
 export function plainRecord(writer: TestWriter, bytes: Buffer, offset: number): FragmentRecord {
@@ -96,6 +104,25 @@ function plain(batch: SpanBatch): SpanBatch {
     })),
   }
 }
+
+/** A batch that goes by bytes, with up to six bits flipped, which inspection may refuse. */
+export const anyDamaged = fc
+  .tuple(
+    anySpanBatch.map(plain),
+    fc.nat(TEST_WRITERS.length - 1),
+    fc.array(fc.tuple(fc.nat(), fc.nat(7)), { minLength: 1, maxLength: 6 }),
+    // Most bytes are text; structure lies close at the start.
+    fc.constantFrom(150, 400, Infinity),
+  )
+  .map(([batch, place, flips, reach]) => {
+    const writer = TEST_WRITERS[place]!
+    const bytes = writer.encode(batch)
+    for (const [at, bit] of flips) bytes[at % Math.min(reach, bytes.length)]! ^= 1 << bit
+    return { writer, bytes }
+  })
+
+/** A batch that goes by bytes. */
+export const anyPlainBatch = anySpanBatch.map(plain)
 
 /** Batches with the place of their writer in {@link TEST_WRITERS}; some come twice. */
 export const anyRecords = fc

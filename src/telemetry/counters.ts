@@ -1,3 +1,4 @@
+import { BY_OBJECTS_REASONS, type ByObjectsReason } from '../model/by-objects.ts'
 import { DEAD_LETTER_REASONS, type DeadLetterReason } from '../model/dead-letter.ts'
 import { CLOSE_REASONS, type CloseReason } from '../model/fragment.ts'
 
@@ -25,6 +26,8 @@ export class WorkerCounters {
   recordsSettled = 0
   rowsSettled = 0
   batches = 0
+  /** Records that went by objects instead of from their bytes, by sink and reason. */
+  recordsByObjects: Record<string, Record<ByObjectsReason, number>> = {}
   deadLetters: Record<DeadLetterReason, number> = zeros(DEAD_LETTER_REASONS)
   deadLetterValuesOmitted = 0
   schemaWaits = 0
@@ -34,6 +37,11 @@ export class WorkerCounters {
   payloadUploadsFailed = 0
   /** Spans that an OTLP receiver rejected in a request that it took. */
   otlpRejectedSpans = 0
+}
+
+/** What a sink counts in {@link WorkerCounters.recordsByObjects}, all zero. */
+export function byObjectsZeros(): Record<ByObjectsReason, number> {
+  return zeros(BY_OBJECTS_REASONS)
 }
 
 function zeros<K extends string>(keys: readonly K[]): Record<K, number> {

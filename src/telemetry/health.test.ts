@@ -117,6 +117,8 @@ test('every metric with a closed set of labels is there at zero before anything 
       'sidereal_sink_queue_bytes{sink="otlp"} 9',
       'sidereal_commits_total{result="ok"} 3',
       'sidereal_payloads_total 0',
+      'sidereal_records_by_objects_total{sink="clickhouse",reason="no_walk"} 0',
+      'sidereal_records_by_objects_total{sink="otlp",reason="too_large"} 0',
       'sidereal_paused{reason="undelivered"} 1',
     ]) {
       assert.ok(text.includes(`${line}\n`), `${line} is missing in:\n${text}`)

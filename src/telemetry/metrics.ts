@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { registerByObjects } from './by-objects-metric.ts'
 import type { WorkerCounters } from './counters.ts'
 import { PAUSE_REASONS, type PartitionFigures, type WorkerFigures } from './figures.ts'
 
@@ -112,6 +113,7 @@ export class WorkerMetrics implements DeliveryMetrics {
       'Spans that an OTLP receiver rejected in a request that it took.',
       () => counters.otlpRejectedSpans,
     )
+    registerByObjects(this.registry, counters, sinks)
     this.#count('sidereal_payloads_total', 'Values moved to the object store.', () => counters.payloadsStored)
     this.#count('sidereal_payload_packs_total', 'Objects that hold them.', () => counters.payloadPacksStored)
     this.#count('sidereal_payload_bytes_total', 'Bytes of those objects.', () => counters.payloadPackBytes)

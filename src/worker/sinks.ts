@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs'
 import type { RecordType } from '../codec/record-type.ts'
+import type { ByObjectsObserver } from '../model/by-objects.ts'
 import type { Clock } from '../model/clock.ts'
 import { SiderealError } from '../model/errors.ts'
 import type { Sink } from '../model/sink.ts'
 import { ClickHouseSink } from '../sinks/clickhouse/sink.ts'
 import { OtlpSink } from '../sinks/otlp/otlp-sink.ts'
 import { ClickHouse, type ClickHouseOptions } from '../storage/clickhouse/client.ts'
-import type { WorkerCounters } from '../telemetry/counters.ts'
+import { byObjectsZeros, type WorkerCounters } from '../telemetry/counters.ts'
 import { type Logger, RepeatedWarnings } from '../telemetry/logger.ts'
 
 export interface SinkChoice {
@@ -53,13 +54,15 @@ function openSink(name: SinkChoice['name'], settings: SinkSettings): Sink {
         client: new ClickHouse(settings.clickHouse),
         recordTypes: settings.recordTypes,
         feeder: settings.feeder,
+        observer: observeByObjects(name, settings),
       })
     case 'otlp':
       return openOtlp(settings)
   }
 }
 
-function openOtlp({ otlp, feeder, recordTypes, counters, clock, logger }: SinkSettings): Sink {
+function openOtlp(settings: SinkSettings): Sink {
+  const { otlp, feeder, recordTypes, counters, clock, logger } = settings
   const { endpoint, headers, tlsCaFile, compression, timeoutMs } = otlp
   if (endpoint === undefined) {
     throw new SiderealError('SIDEREAL_CONFIG_INVALID', 'the sink otlp needs SIDEREAL_OTLP_ENDPOINT')
@@ -73,6 +76,7 @@ function openOtlp({ otlp, feeder, recordTypes, counters, clock, logger }: SinkSe
     recordTypes: feeder === 'bytes' ? recordTypes : undefined,
     ...(tlsCaFile === undefined ? {} : { tls: { ca: readCa(tlsCaFile) } }),
     observer: {
+      ...observeByObjects('otlp', settings),
       rejected: (spans) => {
         counters.otlpRejectedSpans += spans
         warnings.warn(
@@ -83,6 +87,22 @@ function openOtlp({ otlp, feeder, recordTypes, counters, clock, logger }: SinkSe
       },
     },
   })
+}
+
+function observeByObjects(sink: string, { counters, logger }: SinkSettings): ByObjectsObserver {
+  const counts = byObjectsZeros()
+  counters.recordsByObjects[sink] = counts
+  return {
+    byObjects: (reason) => {
+      counts[reason] += 1
+    },
+    noWalk: (schemaId, record, reason) => {
+      logger.warn(
+        { sink, schemaId, record, reason },
+        'no walk over bytes can be made for this writer schema: its records go by objects, which costs about twice the CPU',
+      )
+    },
+  }
 }
 
 function readCa(path: string): Buffer {

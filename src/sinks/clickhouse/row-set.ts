@@ -1,4 +1,5 @@
 import type { SchemaWalks } from '../../codec/schema-walks.ts'
+import { type ByObjectsObserver, byObjectsReason } from '../../model/by-objects.ts'
 import type { FragmentRecord } from '../../model/fragment.ts'
 import type { NodeTraceLog } from '../../model/node-trace-log.ts'
 import type { Span, SpanBatch } from '../../model/span.ts'
@@ -52,22 +53,28 @@ export class RowSet {
   readonly #pools: RowsPools
   readonly #wanted: ReadonlySet<RecordTable>
   readonly #walks: SchemaWalks<SpanWalk> | undefined
+  readonly #observer: ByObjectsObserver | undefined
   readonly #times = new TimeBounds()
   readonly #spans: DayBlocks<SpanRows>
   readonly #logs: DayBlocks<LogRows>
   readonly #nodes: DayBlocks<NodeRows>
   #lookup: OpenBlock<LookupRows> | undefined
 
-  /** @param walks from bytes to rows; without them every record goes by objects */
+  /**
+   * @param walks from bytes to rows; without them every record goes by objects
+   * @param observer hears of each record that does
+   */
   constructor(
     pools: RowsPools,
     limits: BlockLimits,
     tables: readonly RecordTable[] = RECORD_TABLES,
     walks?: SchemaWalks<SpanWalk>,
+    observer?: ByObjectsObserver,
   ) {
     this.#pools = pools
     this.#wanted = new Set(tables)
     this.#walks = walks
+    this.#observer = observer
     this.#spans = new DayBlocks(() => pools.spans.take(), limits)
     this.#logs = new DayBlocks(() => pools.logs.take(), limits)
     this.#nodes = new DayBlocks(() => pools.nodes.take(), limits)
@@ -81,6 +88,7 @@ export class RowSet {
       this.#spans.rowsForDay(record.day, record).bytes.append(walk, record, lookup)
       return
     }
+    this.#observer?.byObjects?.(byObjectsReason(record, this.#walks !== undefined))
     const decoded = record.decode()
     if ('spans' in decoded) this.#addSpans(record, decoded)
     else this.#addLog(record, decoded)

@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { FactsCollector } from '../../codec/facts.ts'
 import type { RecordType } from '../../codec/record-type.ts'
 import { SchemaWalks } from '../../codec/schema-walks.ts'
+import type { ByObjectsObserver } from '../../model/by-objects.ts'
 import { isSiderealError, SiderealError } from '../../model/errors.ts'
 import type { Fragment, FragmentFacts, FragmentRecord } from '../../model/fragment.ts'
 import type { RefusedRecord, Sink, WriteResult } from '../../model/sink.ts'
@@ -23,6 +24,8 @@ export interface ClickHouseSinkOptions {
   maxRowsPerInsert?: number
   /** How records become rows: from their bytes where that can be, or all of them decoded to objects. Default `bytes`. */
   feeder?: 'bytes' | 'objects'
+  /** Hears which records go by objects, and why. */
+  observer?: ByObjectsObserver
 }
 
 /** The server's default of `max_partitions_per_insert_block`. */
@@ -47,12 +50,16 @@ export class ClickHouseSink implements Sink {
   readonly #fragmentRows = new RowsPool(() => new FragmentRows(this.#pools.chunks))
   readonly #limits: BlockLimits
   readonly #walks: SchemaWalks<SpanWalk> | undefined
+  readonly #observer: ByObjectsObserver | undefined
 
   constructor(options: ClickHouseSinkOptions) {
     this.#client = options.client
     this.#recordTypes = options.recordTypes
     this.#walks =
-      options.feeder === 'objects' ? undefined : new SchemaWalks(options.recordTypes, compileSpanWalk)
+      options.feeder === 'objects'
+        ? undefined
+        : new SchemaWalks(options.recordTypes, compileSpanWalk, options.observer)
+    this.#observer = options.observer
     this.#limits = { maxDays: MAX_DAYS_PER_INSERT, maxRows: options.maxRowsPerInsert ?? 100_000 }
   }
 
@@ -91,7 +98,9 @@ export class ClickHouseSink implements Sink {
     refusals: Refusals,
     signal: AbortSignal,
   ): Promise<void> {
-    const rows = new RowSet(this.#pools, this.#limits, tables, this.#walks)
+    // Parts of a batch that was refused are made again, table by table: each record counts once.
+    const observer = tables === RECORD_TABLES ? this.#observer : undefined
+    const rows = new RowSet(this.#pools, this.#limits, tables, this.#walks, observer)
     const suspects: { table: RecordTable; records: readonly FragmentRecord[]; reason: string }[] = []
     try {
       await this.#fill(rows, records, refusals, signal)

@@ -5,12 +5,21 @@ import { compileRecordType } from '../../codec/record-type.ts'
 import { rewriteSchema } from '../../codec/rewrite-schema.testing.ts'
 import { SchemaWalks } from '../../codec/schema-walks.ts'
 import { KeyValueList } from '../../model/any-value.ts'
+import { isSiderealError } from '../../model/errors.ts'
 import type { FragmentRecord } from '../../model/fragment.ts'
 import { PayloadReference } from '../../model/payload-reference.ts'
 import type { SpanBatch } from '../../model/span.ts'
 import { NO_DAY } from '../../model/time.ts'
 import { TEST_START_NS, testBatch, testSpan } from '../fragments.testing.ts'
-import { anyRecords, NEWEST_SCHEMA, plainRecord, TEST_WRITERS } from '../span-records.testing.ts'
+import {
+  anyDamaged,
+  anyPlainBatch,
+  anyRecords,
+  anyTestWriter,
+  NEWEST_SCHEMA,
+  plainRecord,
+  TEST_WRITERS,
+} from '../span-records.testing.ts'
 import { RowSet, RowsPools } from './row-set.ts'
 import { compileSpanWalk } from './span-bytes-walk.ts'
 
@@ -18,8 +27,12 @@ const pools = new RowsPools()
 const walks = new SchemaWalks((id) => TEST_WRITERS[id]?.type, compileSpanWalk)
 
 /** The bytes of all blocks of the records; `byBytes` says which of them may go by bytes. */
-function blocksOf(records: readonly FragmentRecord[], byBytes: (place: number) => boolean): string[] {
-  const rows = new RowSet(pools, { maxDays: 100, maxRows: 100_000 }, undefined, walks)
+function blocksOf(
+  records: readonly FragmentRecord[],
+  byBytes: (place: number) => boolean,
+  ownWalks = walks,
+): string[] {
+  const rows = new RowSet(pools, { maxDays: 100, maxRows: 100_000 }, undefined, ownWalks)
   try {
     records.forEach((record, place) => {
       rows.add(byBytes(place) ? record : { ...record, isChanged: true })
@@ -56,6 +69,51 @@ test('rows from bytes equal rows from objects, in blocks that take both, for eve
     { numRuns: 200 },
   )
   assert.ok(fedByBytes > 100, `only ${fedByBytes} records went by bytes`)
+})
+
+test('whatever fields a writer lacks, adds and orders, its rows from bytes equal those from objects', () => {
+  let fedByBytes = 0
+  fc.assert(
+    fc.property(anyTestWriter, fc.array(anyPlainBatch, { minLength: 1, maxLength: 2 }), (writer, batches) => {
+      const walk = new SchemaWalks(() => writer.type, compileSpanWalk)
+      assert.ok(walk.get(writer.id) !== undefined, 'there is a walk')
+      const records = batches.map((batch, place) => plainRecord(writer, writer.encode(batch), place))
+      fedByBytes += records.filter((record) => record.day !== NO_DAY).length
+      assert.deepEqual(
+        blocksOf(records, () => true, walk),
+        blocksOf(records, () => false, walk),
+      )
+    }),
+    { numRuns: 30 },
+  )
+  assert.ok(fedByBytes > 12, `only ${fedByBytes} records went by bytes`)
+})
+
+test('a damaged record is refused at intake, or its rows from bytes are whole and equal those from objects', () => {
+  const whole = plainRecord(TEST_WRITERS[0]!, TEST_WRITERS[0]!.encode(testBatch({ spans: [testSpan()] })), 0)
+  let refused = 0
+  let fedByBytes = 0
+  fc.assert(
+    fc.property(anyDamaged, ({ writer, bytes }) => {
+      let damaged: FragmentRecord
+      try {
+        damaged = plainRecord(writer, bytes, 1)
+      } catch (error) {
+        assert.ok(isSiderealError(error, 'SIDEREAL_RECORD_INVALID'), String(error))
+        refused += 1
+        return
+      }
+      if (damaged.day !== NO_DAY) fedByBytes += 1
+      // Rows before and behind it show whether the columns are still in step.
+      const records = [whole, damaged, whole]
+      assert.deepEqual(
+        blocksOf(records, () => true),
+        blocksOf(records, () => false),
+      )
+    }),
+    { numRuns: 150 },
+  )
+  assert.ok(refused > 10 && fedByBytes > 10, `${refused} refused, ${fedByBytes} by bytes`)
 })
 
 test('bytes that are not UTF-8 become the same replacement characters on both ways', () => {

@@ -1,4 +1,5 @@
 import type { KeyValue } from '../../model/any-value.ts'
+import { type ByObjectsObserver, byObjectsReason } from '../../model/by-objects.ts'
 import type { Fragment, FragmentRecord } from '../../model/fragment.ts'
 import type { SpanBatch } from '../../model/span.ts'
 import { nodeLogSpans } from './node-log-spans.ts'
@@ -29,6 +30,8 @@ export interface RecordEncoders {
   /** For records whose bytes say it all. Without it, every record goes by objects. */
   readonly bytes?: SpanBytes | undefined
   readonly writer: ProtoWriter
+  /** Hears of each record that goes by objects. */
+  readonly observer?: ByObjectsObserver | undefined
 }
 
 /**
@@ -74,15 +77,19 @@ export function requestOf(parts: readonly RequestPart[]): ExportRequest {
 
 function encodeRecord(
   record: FragmentRecord,
-  { bytes, writer }: RecordEncoders,
+  { bytes, writer, observer }: RecordEncoders,
   limits: RequestLimits,
 ): RequestPart[] {
   const spanCount = record.rowCount
-  const encoded = spanCount <= limits.maxSpans ? bytes?.encode(record) : undefined
+  const isWithinSpans = spanCount <= limits.maxSpans
+  const encoded = isWithinSpans ? bytes?.encode(record) : undefined
   // One that is too large is split by spans, as objects.
   if (encoded !== undefined && (encoded.length <= limits.maxBytes || spanCount === 1)) {
     return [{ record, bytes: encoded, spanCount }]
   }
+  const reason = byObjectsReason(record, bytes !== undefined)
+  const isTooLarge = reason === 'no_walk' && (encoded !== undefined || !isWithinSpans)
+  observer?.byObjects?.(isTooLarge ? 'too_large' : reason)
   const model = record.decode()
   const group = 'spans' in model ? { ...model, identity: identityOf(model) } : nodeLogSpans(model)
   return encodeSpans(record, group, 0, group.spans.length, writer, limits)

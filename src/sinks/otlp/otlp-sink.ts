@@ -1,4 +1,5 @@
 import type { RecordType } from '../../codec/record-type.ts'
+import type { ByObjectsObserver } from '../../model/by-objects.ts'
 import { SiderealError } from '../../model/errors.ts'
 import type { Fragment, FragmentRecord } from '../../model/fragment.ts'
 import type { RefusedRecord, Sink, WriteResult } from '../../model/sink.ts'
@@ -15,7 +16,7 @@ import { ProtoWriter } from './proto-writer.ts'
 import { SpanBytes } from './span-bytes.ts'
 
 /** What the sink tells about its work; each call is cheap and must not throw. */
-export interface OtlpSinkObserver {
+export interface OtlpSinkObserver extends ByObjectsObserver {
   /** The receiver acknowledged a request. */
   exported?(spans: number, bytes: number): void
   /** The receiver acknowledged a request and said that it rejected spans of it ("partial success"): they are lost there. */
@@ -61,10 +62,11 @@ export class OtlpSink implements Sink {
     this.name = options.name ?? 'otlp'
     this.#options = options
     this.#concurrency = options.concurrency ?? 4
-    const { recordTypes } = options
+    const { recordTypes, observer } = options
     this.#encoders = {
-      bytes: recordTypes === undefined ? undefined : new SpanBytes(recordTypes),
+      bytes: recordTypes === undefined ? undefined : new SpanBytes(recordTypes, observer),
       writer: new ProtoWriter(),
+      observer,
     }
     this.#transport = openGrpcTransport({
       url: options.url,

@@ -1,11 +1,21 @@
 import assert from 'node:assert/strict'
+import { isUtf8 } from 'node:buffer'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import protobuf from 'protobufjs'
 import { OtlpTraceMessages } from '../../codec/otlp-trace-messages.ts'
+import { isSiderealError } from '../../model/errors.ts'
 import type { Fragment, FragmentRecord } from '../../model/fragment.ts'
 import { NO_DAY } from '../../model/time.ts'
 import { TEST_START_NS, testBatch, testSpan } from '../fragments.testing.ts'
-import { anyRecords, plainRecord, TEST_WRITERS } from '../span-records.testing.ts'
+import {
+  anyDamaged,
+  anyPlainBatch,
+  anyRecords,
+  anyTestWriter,
+  plainRecord,
+  TEST_WRITERS,
+} from '../span-records.testing.ts'
 import { exportRequests } from './export-requests.ts'
 import { ProtoWriter } from './proto-writer.ts'
 import { SpanBytes } from './span-bytes.ts'
@@ -48,6 +58,73 @@ test('what a receiver reads of a record is the same from its bytes and from obje
     { numRuns: 200 },
   )
   assert.ok(fedByBytes > 60, `only ${fedByBytes} records went by bytes`)
+})
+
+test('whatever fields a writer lacks, adds and orders, a receiver reads the same from its bytes and from objects', () => {
+  let fedByBytes = 0
+  fc.assert(
+    fc.property(anyTestWriter, anyPlainBatch, (testWriter, batch) => {
+      const own = new SpanBytes(() => testWriter.type)
+      const record = plainRecord(testWriter, testWriter.encode(batch), 0)
+      if (own.encode(record) !== undefined) fedByBytes += 1
+      assert.deepEqual(received([record], own), received([record], undefined))
+    }),
+    { numRuns: 40 },
+  )
+  // A writer whose spans stand before their identity goes by objects.
+  assert.ok(fedByBytes > 4, `only ${fedByBytes} records went by bytes`)
+})
+
+test('a damaged record is refused at intake, or a receiver reads the same from its bytes and from objects', () => {
+  let refused = 0
+  let fedByBytes = 0
+  fc.assert(
+    fc.property(anyDamaged, ({ writer: testWriter, bytes }) => {
+      let damaged: FragmentRecord
+      try {
+        damaged = plainRecord(testWriter, bytes, 1)
+      } catch (error) {
+        assert.ok(isSiderealError(error, 'SIDEREAL_RECORD_INVALID'), String(error))
+        refused += 1
+        return
+      }
+      if (encoder.encode(damaged) !== undefined) fedByBytes += 1
+      assert.deepEqual(received([damaged], encoder), received([damaged], undefined))
+    }),
+    { numRuns: 150 },
+  )
+  assert.ok(refused > 10 && fedByBytes > 10, `${refused} refused, ${fedByBytes} by bytes`)
+})
+
+test('whatever bytes lie where text should, a receiver that is strict about UTF-8 reads all of it', (t) => {
+  // protobufjs itself replaces what is not UTF-8, and would not notice.
+  const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  t.mock.method(protobuf.BufferReader.prototype, 'string', function (this: protobuf.Reader) {
+    return strict.decode(this.bytes())
+  })
+  const notText = fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0x80, max: 0xff })), {
+    minLength: 1,
+    maxLength: 3,
+  })
+  let damagedTexts = 0
+  fc.assert(
+    fc.property(anyPlainBatch, notText, (batch, places) => {
+      const testWriter = TEST_WRITERS[0]!
+      const bytes = testWriter.encode(batch)
+      for (const [at, byte] of places) bytes[at % bytes.length] = byte
+      let record: FragmentRecord
+      try {
+        record = plainRecord(testWriter, bytes, 0)
+      } catch (error) {
+        assert.ok(isSiderealError(error, 'SIDEREAL_RECORD_INVALID'), String(error))
+        return
+      }
+      if (!isUtf8(bytes)) damagedTexts += 1
+      assert.deepEqual(received([record], encoder), received([record], undefined))
+    }),
+    { numRuns: 150 },
+  )
+  assert.ok(damagedTexts > 15, `only ${damagedTexts} records had bytes that are no text`)
 })
 
 test('text that is not UTF-8 never reaches a receiver', () => {

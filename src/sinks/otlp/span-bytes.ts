@@ -4,6 +4,7 @@ import { PartCache } from '../../codec/part-cache.ts'
 import type { RecordType } from '../../codec/record-type.ts'
 import { fieldDecoder, SchemaWalks } from '../../codec/schema-walks.ts'
 import type { AnyValue } from '../../model/any-value.ts'
+import type { ByObjectsObserver } from '../../model/by-objects.ts'
 import type { FragmentRecord } from '../../model/fragment.ts'
 import type { Resource, Scope } from '../../model/span.ts'
 import { NO_DAY } from '../../model/time.ts'
@@ -67,9 +68,12 @@ export class SpanBytes {
   #resource: SharedPart | undefined
   #scope: SharedPart | undefined
 
-  /** @param recordTypes the compiled schema of a record that was consumed */
-  constructor(recordTypes: (schemaId: number) => RecordType | undefined) {
-    this.#walks = new SchemaWalks(recordTypes, compileSpanWalk)
+  /**
+   * @param recordTypes the compiled schema of a record that was consumed
+   * @param observer hears once of each schema for which no walk can be made
+   */
+  constructor(recordTypes: (schemaId: number) => RecordType | undefined, observer?: ByObjectsObserver) {
+    this.#walks = new SchemaWalks(recordTypes, compileSpanWalk, observer)
   }
 
   setIdentity(place: number, b: Buffer, at: number, length: number): void {

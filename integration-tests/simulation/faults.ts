@@ -79,6 +79,13 @@ export type Fault =
     }
   | { readonly kind: 'kafka away'; readonly atMs: number; readonly forMs: number }
   | { readonly kind: 'leader move'; readonly partition: number; readonly atMs: number }
+  /** A replica that lags answers a fetch: the offset is out of range, and it is not. Then whoever fetched joins again, as it does for a leader that has moved. */
+  | {
+      readonly kind: 'out of range'
+      readonly partition: number
+      readonly atMs: number
+      readonly joinsAfterMs: number
+    }
   | {
       readonly kind: 'retention' | 'truncation'
       readonly partition: number
@@ -204,6 +211,21 @@ export function randomFaults(random: SeededRandom, options: RunOptions): Fault[]
   // Without it the caps have little to do; with the caps of production no run has enough records.
   if (isTight(options)) faults.push(badDeploy(random))
   return faults
+}
+
+/** In one run of twenty. With randomness of its own, so that everything else of a seed stays as it was without this fault. */
+export function randomOutOfRange(random: SeededRandom, options: RunOptions): Fault[] {
+  if (!random.chance(0.05)) return []
+  const isSoon = random.chance(0.5)
+  return [
+    {
+      kind: 'out of range',
+      partition: random.integer(0, options.partitions - 1),
+      atMs: random.integer(500, 12_000),
+      // Right after it, or when the client has begun elsewhere and the log is being asked why.
+      joinsAfterMs: isSoon ? random.integer(0, 20) : options.maxWaitMs + random.integer(0, 80),
+    },
+  ]
 }
 
 function badDeploy(random: SeededRandom): Fault {

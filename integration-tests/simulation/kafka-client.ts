@@ -51,6 +51,8 @@ export class KafkaClient implements SourcePort {
   #lateLedgers = { byMs: 0, untilMs: 0 }
   #isJoining = false
   #isStopped = false
+  /** Since when nobody has asked for the committed offsets again, after an attempt that failed. */
+  ledgerFailedAtMs: number | undefined
   /** When the broker last took a heartbeat or a join of ours, as this process knows it. */
   leaseAtMs = 0
   /** From each attempt to join until the group has confirmed this member again. */
@@ -104,6 +106,13 @@ export class KafkaClient implements SourcePort {
 
   readonly #repeats = new Set<number>()
 
+  outOfRangeNext(partition: number, joinsAfterMs: number): void {
+    this.#outOfRange.set(partition, joinsAfterMs)
+  }
+
+  /** Partitions of which a lagging replica answers the next fetch, and when the client joins again after that. */
+  readonly #outOfRange = new Map<number, number>()
+
   seek(partition: number, offset: number): void {
     this.#seeks.set(partition, offset)
   }
@@ -118,6 +127,7 @@ export class KafkaClient implements SourcePort {
 
   readLedger(assignment: number, partitions: readonly number[]): void {
     this.#assignment = assignment
+    this.ledgerFailedAtMs = undefined
     const told = (rows: readonly CommittedRow[]): void => {
       if (assignment === this.#assignment) this.#world.oracle.onLedgerRead(this.#process, rows)
       this.#state?.onLedgerRead(assignment, rows)
@@ -130,7 +140,10 @@ export class KafkaClient implements SourcePort {
         if (untilMs < this.#world.scheduler.nowMs) told(rows)
         else this.#after(this.#random.next() * byMs, () => told(rows))
       },
-      onError: (error) => this.#state?.onLedgerFailed(assignment, error),
+      onError: (error) => {
+        this.ledgerFailedAtMs = this.#world.scheduler.nowMs
+        this.#state?.onLedgerFailed(assignment, error)
+      },
     })
   }
 
@@ -293,7 +306,9 @@ export class KafkaClient implements SourcePort {
   /** At the broker. */
   #read(partition: number, from: number, joins: number, memberId: string, generation: number): Fetched {
     const log = this.#log(partition)
-    if (from < log.start || from > log.end) {
+    const joinsAfterMs = this.#outOfRange.get(partition)
+    if (this.#outOfRange.delete(partition)) this.#after(joinsAfterMs!, () => this.#join())
+    if (joinsAfterMs !== undefined || from < log.start || from > log.end) {
       this.#world.group.wipe(memberId, generation, partition)
       if (joins === this.#joins) this.#positions.set(partition, log.start)
       return { partition, from, entries: [], end: log.end, joins }

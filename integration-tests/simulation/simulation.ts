@@ -1,7 +1,7 @@
 import { SeededRandom } from '../../src/audit/seeded-random.ts'
 import type { RecordType } from '../../src/codec/record-type.ts'
-import { FAULTS_END_MS, type Fault, REQUESTS, randomFaults } from './faults.ts'
-import { PartitionLog } from './kafka-log.ts'
+import { planFault } from './fault-effects.ts'
+import { FAULTS_END_MS, type Fault, randomFaults, randomOutOfRange } from './faults.ts'
 import { isTight, type RunOptions, randomOptions } from './options.ts'
 import { type PlannedRecord, START_MS, TraceGenerator } from './traces.ts'
 import { World } from './world.ts'
@@ -9,8 +9,8 @@ import { World } from './world.ts'
 /** How long a run may take to come to rest after the last fault, in virtual time. */
 const REST_MS = 90_000
 const LOOK_MS = 500
-/** When a bad deployment is mended: a partition that stands still notices within 90 s, the longest pause and the life of a refusal. */
-const MENDED_MS = 11_000
+/** A partition that no longer stands still has come to its end by then. */
+const GOES_ON_MS = 20_000
 /** After the last fault. Records that were bad all along may have stopped a partition too: so limits are lifted in the end. */
 const CAP_ENDS = {
   mended: { restarts: false, liftedAfterMs: 88_000 },
@@ -61,7 +61,13 @@ export function scheduleOf(seed: number): Schedule {
   const options = randomOptions(new SeededRandom(seed, 0))
   const random = new SeededRandom(seed, 1)
   const records = new TraceGenerator(random, options.hasObjectStore).generate()
-  return { seed, options, records, faults: randomFaults(random, options) }
+  const faults = randomFaults(random, options)
+  return {
+    seed,
+    options,
+    records,
+    faults: [...faults, ...randomOutOfRange(new SeededRandom(seed, 8), options)],
+  }
 }
 
 export async function runSchedule(
@@ -78,7 +84,7 @@ export async function runSchedule(
       world.produce(record),
     )
   }
-  for (const fault of faults) plan(world, fault)
+  for (const fault of faults) planFault(world, fault)
   const starts = new SeededRandom(seed, 7)
   for (let worker = 0; worker < options.workers; worker++) {
     world.scheduler.post(
@@ -142,130 +148,39 @@ function isAtRest(world: World): boolean {
   )
 }
 
-function plan(world: World, fault: Fault): void {
-  if (fault.kind === 'kill at') {
-    world.killAt(fault)
-    return
-  }
-  const fromMs = START_MS + fault.atMs
-  if (fault.kind === 'failure') {
-    const { request, how, forMs } = fault
-    world.network.fail({ request, how, fromMs, untilMs: fromMs + forMs })
-    return
-  }
-  if (fault.kind === 'kafka away') {
-    const requests = REQUESTS.slice(0, 6)
-    for (const request of [...requests, 'dead letters' as const]) {
-      world.network.fail({ request, how: 'hangs', fromMs, untilMs: fromMs + fault.forMs })
-    }
-    return
-  }
-  world.scheduler.post(fault.atMs, null, fault.kind, () => happen(world, fault))
-}
-
-function happen(world: World, fault: Exclude<Fault, { kind: 'kill at' | 'failure' | 'kafka away' }>): void {
-  switch (fault.kind) {
-    case 'kill':
-      world.kill(fault.worker, fault.awayMs)
-      break
-    case 'stop':
-      world.stop(fault.worker, fault.awayMs)
-      break
-    case 'freeze': {
-      const life = world.lifeOf(fault.worker)
-      if (life !== undefined) life.process.stoppedUntilMs = world.scheduler.nowMs + fault.forMs
-      break
-    }
-    case 'evict': {
-      const memberId = world.lifeOf(fault.worker)?.state.memberId
-      if (memberId !== undefined) world.group.leave(memberId)
-      break
-    }
-    case 'join':
-      world.lifeOf(fault.worker)?.client.joinAgain(fault.isInVain)
-      break
-    case 'storm':
-      storm(world, fault)
-      break
-    case 'late ledger':
-      world.lifeOf(fault.worker)?.client.delayLedgers(fault.byMs, fault.forMs)
-      break
-    case 'bad deploy':
-      world.deploy.begin(fault.how, fault.share)
-      world.scheduler.post(fault.forMs, null, 'bad deploy ends', () => world.deploy.end())
-      if (world.options.capEnding !== 'limits lifted') {
-        world.scheduler.post(MENDED_MS - fault.atMs, null, 'mended', () => world.deploy.mend())
-      }
-      break
-    case 'astray':
-      world.lifeOf(fault.worker)?.client.goAstray(fault.by)
-      break
-    case 'leader move': {
-      const log = world.log(fault.partition)
-      log.leader = (log.leader + 1) % world.options.brokers
-      log.clockSkewMs = log.clockSkewMs === 0 ? -world.options.appendSkewMs : 0
-      for (const life of world.lives) if (life.process.isAlive) life.client.repeatNext(fault.partition)
-      break
-    }
-    case 'retention':
-      world.log(fault.partition).retain(fault.share)
-      break
-    case 'truncation':
-      world.log(fault.partition).truncate(fault.share)
-      break
-    case 'growth': {
-      for (let i = 0; i < fault.by; i++) world.logs.push(new PartitionLog(world.logs.length, 0))
-      world.scheduler.post(fault.noticedAfterMs, null, 'partitions are noticed', () => {
-        world.group.knownPartitions = world.logs.length
-        world.group.rebalance()
-      })
-      break
-    }
-    case 'memory over limit': {
-      const life = world.lifeOf(fault.worker)
-      if (life === undefined) break
-      life.overMemorySinceMs = world.scheduler.nowMs
-      world.scheduler.post(fault.forMs, null, 'memory is back', () => {
-        life.overMemorySinceMs = undefined
-      })
-    }
-  }
-}
-
-function storm(world: World, fault: Extract<Fault, { kind: 'storm' }>): void {
-  const { worker, times, everyMs, lateLedgersMs } = fault
-  for (const life of world.lives) {
-    if (life.process.isAlive && life.index !== worker)
-      life.client.delayLedgers(lateLedgersMs, times * everyMs)
-  }
-  for (let i = 0; i < times; i++) {
-    world.scheduler.post(i * everyMs, null, 'storm', () => world.stop(worker, everyMs * 0.4))
-  }
-}
-
 /** Nothing makes a batch begin elsewhere than the last one ended. */
 function isCalm({ faults, options }: Schedule): boolean {
-  const causes: readonly Fault['kind'][] = ['astray', 'leader move', 'retention', 'truncation']
+  const causes: readonly Fault['kind'][] = [
+    'astray',
+    'leader move',
+    'out of range',
+    'retention',
+    'truncation',
+  ]
   return options.oldBatchChance === 0 && !faults.some(({ kind }) => causes.includes(kind))
 }
 
 /** The client itself delivers what was not asked for. */
 function isClientAstray({ faults, options }: Schedule): boolean {
-  return options.oldBatchChance > 0 || faults.some(({ kind }) => kind === 'astray' || kind === 'leader move')
+  const causes: readonly Fault['kind'][] = ['astray', 'leader move', 'out of range']
+  return options.oldBatchChance > 0 || faults.some(({ kind }) => causes.includes(kind))
 }
 
-/** What stands still now must have a reason that is still there. */
+/** What stands still now must have a reason that is still there; what goes on again must have come to its end. */
 function checkStops(world: World): void {
   if (world.options.capEnding !== 'mended') return
-  for (const life of world.lives) {
-    if (!life.process.isAlive) continue
-    for (const { partition, offset } of life.pipeline.caps.stops) {
-      const { entries } = world.log(partition)
-      // A fragment that was refused for several records is told by the first of them.
-      if (entries.some((entry) => entry.record?.end === 'refused')) continue
-      if (entries[offset]?.record?.mayEnd === undefined) continue
-      world.oracle.fail(`partition ${partition} stands still at ${offset}, which was mended long ago`)
-    }
+  const stops = world.lives.flatMap(({ process, pipeline }) => (process.isAlive ? pipeline.caps.stops : []))
+  for (const { partition, offset } of stops) {
+    const { entries } = world.log(partition)
+    // A fragment that was refused for several records is told by the first of them.
+    if (entries.some((entry) => entry.record?.end === 'refused')) continue
+    if (entries[offset]?.record?.mayEnd === undefined) continue
+    world.oracle.fail(`partition ${partition} stands still at ${offset}, which was mended long ago`)
+  }
+  if (stops.length === 0 && world.scheduler.nowMs - world.lastCapReleaseMs > GOES_ON_MS) {
+    world.oracle.fail(
+      `no partition stands still any more since ${GOES_ON_MS / 1_000} s, and not all are read`,
+    )
   }
 }
 

@@ -138,7 +138,10 @@ export class WorkerLife {
     const { options } = this.#world
     this.state.stopIntake()
     await this.#before(options.sessionTimeoutMs * 0.6, this.pipeline.drained())
-    await this.#before(CLOSE_MS, this.pipeline.close())
+    await this.#before(
+      CLOSE_MS,
+      this.pipeline.close().then(() => this.#checkNothingIsHeld()),
+    )
     this.state.stopIntake()
     const deadlineMs = this.clock.monotonicMs() + STOP_TIMEOUT_MS
     this.state.commitNow()
@@ -149,6 +152,12 @@ export class WorkerLife {
     this.state.loseAll()
     this.client.leave()
     this.hasLeft = true
+  }
+
+  #checkNothingIsHeld(): void {
+    const { undeliveredBytes } = this.pipeline.deliverer
+    if (undeliveredBytes > 0 && this.process.isAlive)
+      this.#world.oracle.fail(`${this.process.name} has closed, and still holds ${undeliveredBytes} bytes`)
   }
 
   #tickLater(): void {

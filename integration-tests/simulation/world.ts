@@ -23,6 +23,8 @@ import { LOG_SCHEMA_ID, SPANS_SCHEMA_ID, START_MS } from './traces.ts'
 import { WorkerLife } from './worker-life.ts'
 
 const RESTART_AFTER_FATAL_MS = 400
+/** After so long a process has asked again for committed offsets that it did not get. */
+const ASKED_AGAIN_MS = 2_000
 
 export interface StoredDeadLetter {
   readonly partition: number
@@ -53,6 +55,7 @@ export class World {
   deadLetterLimits: DeadLetterLimits
   capStops = 0
   capReleases = 0
+  lastCapReleaseMs = 0
   readonly recordTypes: ReadonlyMap<number, RecordType>
   readonly lives: WorkerLife[] = []
   /** Starts workers, and starts them again. */
@@ -157,6 +160,12 @@ export class World {
     if (error.message.includes('no word from the consumer group') && !life.client.isInDoubt) {
       this.oracle.fail(`${process.name} gives up for want of a word from its group, and has had one`)
     }
+    const waitsSinceMs = Math.max(life.client.ledgerFailedAtMs ?? Number.NaN, process.stoppedUntilMs)
+    if (error.message.includes('could not be read') && this.scheduler.nowMs - waitsSinceMs > ASKED_AGAIN_MS) {
+      this.oracle.fail(
+        `${process.name} gives up for want of committed offsets, and has not asked for them again`,
+      )
+    }
     this.kill(life.index, RESTART_AFTER_FATAL_MS)
   }
 
@@ -233,6 +242,7 @@ export class World {
   onInfoLine(fields: LogFields, message: string): void {
     if (message !== 'the partition goes on') return
     this.capReleases += 1
+    this.lastCapReleaseMs = this.scheduler.nowMs
     this.refusedBudget.noteBegun(Number(fields['partition']))
   }
 

@@ -1,6 +1,6 @@
 import type { DeadLetterReason } from './dead-letter.ts'
 
-/** How many records of a partition may become dead letters before it stops. */
+/** How many records of a partition may become dead letters before it stands still. */
 export interface DeadLetterLimits {
   /** Share of the last {@link DEAD_LETTER_WINDOW} records, 0 to 1. 0 = no limit. */
   readonly maxRatio: number
@@ -13,7 +13,7 @@ export const DEAD_LETTER_WINDOW = 1_000
 
 export const DEAD_LETTER_LIMITS: DeadLetterLimits = { maxRatio: 0.2, maxConsecutive: 100 }
 
-/** The record at which a partition stops. */
+/** The record at which a partition stands still. */
 export interface CappedRecord {
   readonly offset: number
   readonly reason: DeadLetterReason
@@ -26,7 +26,7 @@ export interface DeadLetterCap {
   /** True from the record that was one too many until a record goes through. */
   readonly isStopped: boolean
   /**
-   * May this record become a dead letter? False = the partition stops at it, or goes on standing: nothing of it may be kept, and
+   * May this record become a dead letter? False = the partition stands still at it, or goes on standing: nothing of it may be kept, and
    * `tryAgain` is called, once, when the record should be tried once more.
    *
    * @param position number of the record in the order of this step; its offset where records come in order

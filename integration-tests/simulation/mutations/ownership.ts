@@ -140,7 +140,7 @@ export const OWNERSHIP_MUTATIONS: readonly Mutation[] = [
     'wiped row of a kept task not written again',
     `${SOURCE}source-state.ts`,
     '    } else if (row.offset < 0) {\n      task.mustCommit = true\n',
-    '    } else if (row.offset < 0) {\n      task.mustCommit = false\n',
+    '    } else if (row.offset < 0) {\n',
   ),
   mutation(
     'kept task forgets that its log is asked why',

@@ -300,16 +300,17 @@ export class Intake {
       { topic, partition, position, end },
       'the partition ends before what was read: it is read again from its start',
     )
-    this.#startOver(task)
+    this.#startOver(task, task.settled)
   }
 
-  #startOver(task: SourceTask): void {
+  /** @param former what was settled of this very log; undefined = it was another one */
+  #startOver(task: SourceTask, former?: SettledSet): void {
     const { table, counters } = this.#deps
     counters.truncations += 1
     table.drop(task)
     const fresh = table.gain(task.partition)
     fresh.row = { partition: task.partition, offset: -1, metadata: null }
-    fresh.former = task.settled
+    fresh.former = former
     fresh.mustCommit = true
     table.tellPauses([fresh])
     this.#deps.ask('start', [fresh])

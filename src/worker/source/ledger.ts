@@ -20,7 +20,7 @@ const DEFLATED = 2
 /** Beyond so many offsets above the watermark nothing is written down: the work of encoding stays bounded. */
 export const MAX_LEDGER_SPAN = 4 * 1024 * 1024
 const MAX_LEDGER_BYTES = MAX_LEDGER_SPAN * 2
-/** So few bytes fit wherever a ledger fits, and a compressor costs 9 µs and a quarter of a megabyte for a moment. */
+/** So few bytes fit into 31 characters as they are; a deflate costs 13 µs of CPU, and 0.2 MB for its compressor (measured with 16 bytes, Node 24). */
 const MIN_DEFLATE_BYTES = 16
 /** Above this size only the likelier of bitmap and run lengths is deflated. */
 const TRY_ALL_BYTES = 16 * 1024

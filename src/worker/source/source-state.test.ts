@@ -281,6 +281,17 @@ test('a topic that was created anew is read from its start, though its log goes 
   )
 })
 
+test('what was not settled of a topic that is gone is not counted as lost by the retention of the one that came after it', () => {
+  const bench = new SourceBench()
+  bench.open([0])
+  bench.batch(0, 0, 9)
+  bench.handler(0).task.settle([0, 1])
+  bench.state.onTopicCreatedAnew()
+  bench.answerOffsets(6)
+  assert.equal(bench.state.stats().lostByRetention, 0)
+  assert.equal(bench.batch(0, 6, 7), 7)
+})
+
 test('a kept task whose committed row is told late, from before its first commit, goes on', async () => {
   const bench = new SourceBench()
   bench.join([0])

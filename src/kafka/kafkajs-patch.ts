@@ -11,13 +11,16 @@ export interface RequestQueueLike {
   throttleCheckTimeoutId: NodeJS.Timeout | null
   checkPendingRequests(): void
   scheduleCheckPendingRequests(): void
+  requestTimeoutIntervalId?: NodeJS.Timeout | null
+  scheduleRequestTimeoutCheck(): void
   [patched]?: boolean
 }
 
 /**
  * kafkajs 2.2.4 keeps a 1 ms timer running on every connection for ever after its first response: 850 wake-ups a second, 5 % of a core
  * when idle, and on Node 24 a warning about negative timeouts. This replaces the one method that arms it: a timer
- * runs only while a request waits. Returns false, and leaves kafkajs alone, when its version is another one.
+ * runs only while a request waits. Another looks ten times a second for requests without an answer: whether that keeps the process alive is left to
+ * the socket. Returns false, and leaves kafkajs alone, when its version is another one.
  */
 export function patchTimerSpin(): boolean {
   const require = createRequire(import.meta.url)
@@ -37,6 +40,11 @@ export function patchTimerSpin(): boolean {
       },
       delayMs > 0 ? delayMs : 10,
     )
+  }
+  const { scheduleRequestTimeoutCheck } = prototype
+  prototype.scheduleRequestTimeoutCheck = function (this: RequestQueueLike): void {
+    scheduleRequestTimeoutCheck.call(this)
+    this.requestTimeoutIntervalId?.unref()
   }
   prototype[patched] = true
   return true

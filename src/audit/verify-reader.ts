@@ -137,8 +137,6 @@ export interface TimeRange {
   readonly lastNs: bigint
 }
 
-const MINUTE_NS = 60_000_000_000n
-
 /** The tables that are counted slot by slot. */
 export const EXACT_VIEWS = ['spans_exact', 'node_trace_logs_exact', 'node_logs_exact'] as const
 export type ExactView = (typeof EXACT_VIEWS)[number]
@@ -190,8 +188,7 @@ export class RowReader {
     if (bounds !== undefined) {
       conditions.push(`app_id IN (${bounds.appIds.map((app) => quote(app, "'")).join(', ')})`)
       const ranges = bounds.ranges.map(
-        ({ firstNs, lastNs }) =>
-          `${timeColumn} BETWEEN ${timeOf(firstNs - MINUTE_NS)} AND ${timeOf(lastNs + MINUTE_NS)}`,
+        ({ firstNs, lastNs }) => `${timeColumn} BETWEEN ${timeOf(firstNs)} AND ${timeOf(lastNs)}`,
       )
       conditions.push(`(${ranges.join(' OR ')})`)
     }

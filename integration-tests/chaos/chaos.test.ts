@@ -60,6 +60,8 @@ test('two workers under load, killed, stopped beyond their session, joined and l
 
   /** Hangs until this worker has batches that wait, and has made several commits since: none of them may know of these. */
   const hang = async (worker: SupervisedWorker) => {
+    // One that is starting again would not get past the check of ClickHouse.
+    await worker.untilReady()
     door.set('hanging')
     const isWaiting = async () =>
       ((await worker.metrics())?.get('sidereal_undelivered_bytes') ?? 0) > WAITING_BYTES

@@ -50,8 +50,8 @@ export async function weedProgram(onProgress: Progress): Promise<string> {
   return program
 }
 
-/** Fills a folder of the cache once. It appears under its name only when it is whole, so an interrupted download leaves nothing. */
-async function cached(name: string, fill: (folder: string) => Promise<void>): Promise<string> {
+/** Fills a folder of the cache once, and gives its path. It appears under its name only when it is whole, so an interrupted download leaves nothing. */
+export async function cached(name: string, fill: (folder: string) => Promise<void>): Promise<string> {
   const target = join(SIDEREAL_FOLDER, 'cache', name)
   if (existsSync(target)) return target
   return await withFileLock(`${target}.lock`, async () => {

@@ -6,7 +6,7 @@ import { parseSid, SidGenerator } from './sid.ts'
 const options = { sub: 'spf', location: 'hf', ip: '192.168.10.12', port: 7880 }
 
 test('a SID has the form of the source description', () => {
-  const generator = new SidGenerator({ ...options, nowMs: () => 0x1a2034abcde, randomByte: 0x9, pid: 0x34bc })
+  const generator = new SidGenerator({ ...options, nowMs: () => 0x1a2034abcde, randomByte: 0x9, pid: 0xbc })
   assert.equal(generator.next(), 'spf09bc0000@hf1a2034abcde0a0c782')
   assert.equal(generator.next(), 'spf09bc0001@hf1a2034abcde0a0c782')
 })
@@ -67,6 +67,30 @@ test('a clock an hour back does not stop the generator when the index is used up
   assert.equal(sids.size, 140_001)
 })
 
+test('threads of one process make distinct SIDs in one millisecond, the random byte being the same', () => {
+  const threads = Array.from({ length: 16 }, (_, threadId) => ({ pid: 0x1cd, threadId }))
+  assertDistinct(threads, 2_000)
+})
+
+test('so do processes whose pids have the same last 8 bits', () => {
+  const processes = Array.from({ length: 16 }, (_, i) => ({ pid: 0xcd + i * 256, threadId: 0 }))
+  assertDistinct(processes, 2_000)
+})
+
+function assertDistinct(owners: readonly { pid: number; threadId: number }[], count: number): void {
+  const sids = new Set<string>()
+  for (const owner of owners) {
+    const generator = new SidGenerator({
+      ...options,
+      ...owner,
+      nowMs: () => 1_759_000_000_000,
+      randomByte: 9,
+    })
+    for (let i = 0; i < count; i++) sids.add(generator.next())
+  }
+  assert.equal(sids.size, owners.length * count)
+}
+
 test('parts come back from any SID that the generator makes', () => {
   const word = fc.string({ unit: 'grapheme', maxLength: 20 })
   fc.assert(
@@ -84,7 +108,7 @@ test('parts come back from any SID that the generator makes', () => {
           port,
           nowMs: () => timeMs,
           randomByte: 0xab,
-          pid: 0x1cd,
+          pid: 0xcd,
         }).next()
         assert.deepEqual(parseSid(sid), {
           ok: true,

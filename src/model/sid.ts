@@ -1,3 +1,4 @@
+import { threadId } from 'node:worker_threads'
 import { SiderealError } from './errors.ts'
 
 const MAX_INDEX = 0xffff
@@ -11,6 +12,10 @@ const TIME_LENGTH = 11
 const BLANKS = ' '.repeat(12)
 /** A clock that stands still for so many reads is not one to wait for. */
 const MAX_CLOCK_READS = 1_000_000
+/** Odd, so that no two of 65,536 get one place; the golden ratio of 65,536, so that neighbours start far apart. */
+const THREAD_STRIDE = 40_503
+/** Odd too, and another one: a thread and a process do not take each other's place. */
+const PROCESS_STRIDE = 25_033
 
 export interface SidGeneratorOptions {
   /** Subsystem, for example `spf`. May be empty; no `@`. */
@@ -27,6 +32,8 @@ export interface SidGeneratorOptions {
   randomByte?: number
   /** Default: the process's id. */
   pid?: number
+  /** Default: the id of this worker thread, 0 in the main thread. */
+  threadId?: number
 }
 
 /**
@@ -36,14 +43,19 @@ export interface SidGeneratorOptions {
  *
  * No two SIDs of one generator are equal: the index counts within a millisecond, `next` waits for the following one when it is used
  * up, and the time in a SID never goes back, whatever the clock does.
+ *
+ * Worker threads share the pid, and processes of one host may share its last 8 bits; the random byte alone would be the same for one
+ * pair in 256. So the index of each starts at a place of its own, told from the thread's id and the rest of the pid, and wraps.
  */
 export class SidGenerator {
   readonly #prefix: string
   readonly #location: string
   readonly #suffix: string
   readonly #nowMs: () => number
+  readonly #firstIndex: number
   #timeMs = -1
-  #index = 0
+  /** SIDs of this millisecond before this one. */
+  #count = 0
 
   /** @throws SiderealError `SIDEREAL_SID_INVALID` for a bad IP, a port under two digits, an `@` in `sub`, or parts that are too long */
   constructor(options: SidGeneratorOptions) {
@@ -52,6 +64,8 @@ export class SidGenerator {
     const randomByte = options.randomByte ?? Math.floor(Math.random() * 256)
     const pid = options.pid ?? process.pid
     this.#prefix = options.sub + hex(randomByte & 0xff, 2) + hex(pid & 0xff, 2)
+    const thread = options.threadId ?? threadId
+    this.#firstIndex = (thread * THREAD_STRIDE + (pid >>> 8) * PROCESS_STRIDE) & MAX_INDEX
     this.#location = options.location
     this.#suffix = `${shortIp(options.ip)}${shortPort(options.port)}2`
     this.#nowMs = options.nowMs ?? Date.now
@@ -66,15 +80,16 @@ export class SidGenerator {
     const now = this.#nowMs()
     if (now > this.#timeMs) {
       this.#timeMs = now
-      this.#index = 0
-    } else if (this.#index < MAX_INDEX) {
-      this.#index++
+      this.#count = 0
+    } else if (this.#count < MAX_INDEX) {
+      this.#count++
     } else {
       this.#timeMs = this.#nextMillisecond(now)
-      this.#index = 0
+      this.#count = 0
     }
     const time = hex(this.#timeMs, TIME_LENGTH).slice(-TIME_LENGTH)
-    return `${this.#prefix}${hex(this.#index, 4)}@${this.#location}${time}${this.#suffix}`
+    const index = (this.#firstIndex + this.#count) & MAX_INDEX
+    return `${this.#prefix}${hex(index, 4)}@${this.#location}${time}${this.#suffix}`
   }
 
   /** A clock that went back is not waited for: the millisecond after the last one is this generator's own all the same. */

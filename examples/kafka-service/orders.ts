@@ -6,7 +6,13 @@ import { initTracing, NodeLog, NodeTraceLog, Span } from '../../src/producer/ind
 const topic = process.env['ORDERS_TOPIC'] ?? 'orders'
 const brokers = (process.env['SIDEREAL_KAFKA_BROKERS'] ?? '127.0.0.1:9092').split(',')
 const tracing = initTracing()
-const consumer = new Kafka({ brokers, clientId: 'orders' }).consumer({ groupId: `${topic}-handlers` })
+const kafka = new Kafka({ brokers, clientId: 'orders' })
+const consumer = kafka.consumer({ groupId: `${topic}-handlers` })
+
+const admin = kafka.admin()
+await admin.connect()
+await admin.createTopics({ topics: [{ topic }] }) // one that is there stays
+await admin.disconnect()
 
 await consumer.connect()
 await consumer.subscribe({ topic, fromBeginning: true })

@@ -50,6 +50,19 @@ export async function readTopic(
   return [...records.values()]
 }
 
+/** All records of a topic that nobody writes to any more. */
+export async function readWholeTopic(kafka: Kafka, topic: string): Promise<ReadRecord[]> {
+  const admin = kafka.admin()
+  await admin.connect()
+  const offsets = await admin.fetchTopicOffsets(topic)
+  await admin.disconnect()
+  return await readTopic(
+    kafka,
+    topic,
+    offsets.reduce((sum, { offset }) => sum + Number(offset), 0),
+  )
+}
+
 /** Runs a class of Kafka's own jars and gives what it printed. */
 export async function runJava(mainClass: string, args: readonly string[], input?: string): Promise<string> {
   const libraries = await kafkaLibraries(silent)

@@ -10,7 +10,7 @@ import type { NodeTraceLog } from '../../src/model/node-trace-log.ts'
 import type { Span, SpanBatch } from '../../src/model/span.ts'
 import type { TracingStats } from '../../src/producer/index.ts'
 import { silentLogger } from '../../src/telemetry/logger.ts'
-import { readTopic } from '../kafka/kafka-for-tests.ts'
+import { readWholeTopic } from '../kafka/kafka-for-tests.ts'
 import { freshTopic } from '../support/fresh.ts'
 import { useServers } from '../support/servers.ts'
 
@@ -103,7 +103,7 @@ test('three services of one request agree on its SID, and spans and log reach Ka
   const logs = new Map<string, NodeTraceLog[]>()
   const records: { key: string; partition: number; value: Buffer }[] = []
   // Each SID has one batch a service at least; a linger may cut one in two.
-  for (const { partition, message } of await readAll(topic))
+  for (const { partition, message } of await readWholeTopic(kafka, topic))
     records.push({ key: String(message.key), partition, value: message.value! })
   for (const { key, partition, value } of records) {
     assert.equal(partition, partitionFor(Buffer.from(key), PARTITIONS))
@@ -152,16 +152,3 @@ test('three services of one request agree on its SID, and spans and log reach Ka
     )
   }
 })
-
-/** All records of a topic that nobody writes to any more. */
-async function readAll(topic: string) {
-  const admin = kafka.admin()
-  await admin.connect()
-  const offsets = await admin.fetchTopicOffsets(topic)
-  await admin.disconnect()
-  return await readTopic(
-    kafka,
-    topic,
-    offsets.reduce((sum, { offset }) => sum + Number(offset), 0),
-  )
-}

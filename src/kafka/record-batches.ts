@@ -10,6 +10,7 @@ const LENGTH_AT = 8
 const HEAD_BYTES = 12
 const MAGIC_AT = 16
 const ATTRIBUTES_AT = 21
+const LAST_OFFSET_DELTA_AT = 23
 const FIRST_TIMESTAMP_AT = 27
 const MAX_TIMESTAMP_AT = 35
 const PRODUCER_ID_AT = 43
@@ -26,11 +27,12 @@ const MIN_RECORD_BYTES = 7
 type HeaderValue = Buffer | null | (Buffer | null)[]
 const NO_HEADERS: RecordHeaders = Object.freeze({})
 
-/** What kafkajs asks about the batch of a record, to leave out what an aborted transaction wrote. */
+/** What kafkajs asks about the batch of a record, to leave out what an aborted transaction wrote; and the last offset of it, less its first. */
 interface BatchContext {
   readonly producerId: string
   readonly inTransaction: boolean
   readonly isControlBatch: boolean
+  readonly lastOffsetDelta: number
 }
 
 /** A record as kafkajs's consumer wants to see it, around the record as our source does: nothing is made that only one of them reads. */
@@ -128,6 +130,7 @@ function readRecords(records: Buffer, bytes: Buffer, at: number, messages: Fetch
     producerId: inTransaction ? String(bytes.readBigInt64BE(at + PRODUCER_ID_AT)) : '-1',
     inTransaction,
     isControlBatch: (attributes & IS_CONTROL) !== 0,
+    lastOffsetDelta: bytes.readInt32BE(at + LAST_OFFSET_DELTA_AT),
   }
   const reader = new RecordReader(records)
   for (let index = 0; index < count; index++) {

@@ -1,6 +1,5 @@
-import { createRequire } from 'node:module'
+import { requireKafkajs } from './kafkajs-internals.ts'
 
-const PATCHED_VERSION = '2.2.4'
 const patched = Symbol.for('sidereal.kafkajs.clock')
 
 /** The part of kafkajs's private `ConsumerGroup` that the patch touches. */
@@ -23,9 +22,8 @@ interface BrokerPoolLike {
  * Returns false, and leaves kafkajs alone, when its version is another one.
  */
 export function patchClockSteps(): boolean {
-  const require = createRequire(import.meta.url)
-  const { version } = require('kafkajs/package.json') as { version: string }
-  if (version !== PATCHED_VERSION) return false
+  const require = requireKafkajs()
+  if (require === undefined) return false
   const group = (require('kafkajs/src/consumer/consumerGroup') as { prototype: ConsumerGroupLike }).prototype
   if (group[patched]) return true
   const pool = (require('kafkajs/src/cluster/brokerPool') as { prototype: BrokerPoolLike }).prototype

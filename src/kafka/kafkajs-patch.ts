@@ -1,7 +1,6 @@
-import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
+import { requireKafkajs } from './kafkajs-internals.ts'
 
-const PATCHED_VERSION = '2.2.4'
 const patched = Symbol.for('sidereal.kafkajs.requestQueue')
 
 /** The part of kafkajs's private `RequestQueue` that the patch touches. */
@@ -23,9 +22,8 @@ export interface RequestQueueLike {
  * the socket. Returns false, and leaves kafkajs alone, when its version is another one.
  */
 export function patchTimerSpin(): boolean {
-  const require = createRequire(import.meta.url)
-  const { version } = require('kafkajs/package.json') as { version: string }
-  if (version !== PATCHED_VERSION) return false
+  const require = requireKafkajs()
+  if (require === undefined) return false
   const RequestQueue = require('kafkajs/src/network/requestQueue') as { prototype: RequestQueueLike }
   const prototype = RequestQueue.prototype
   if (prototype[patched]) return true
@@ -75,9 +73,8 @@ export interface ConnectionLike {
  * one connection together, not two.
  */
 export function patchSilentConnections(): boolean {
-  const require = createRequire(import.meta.url)
-  const { version } = require('kafkajs/package.json') as { version: string }
-  if (version !== PATCHED_VERSION) return false
+  const require = requireKafkajs()
+  if (require === undefined) return false
   const Connection = require('kafkajs/src/network/connection') as { prototype: ConnectionLike }
   const prototype = Connection.prototype
   if (prototype[closing]) return true

@@ -1,7 +1,6 @@
-import { createRequire } from 'node:module'
+import { requireKafkajs } from './kafkajs-internals.ts'
 import { areRecordBatches, type FindCodec, readRecordBatches } from './record-batches.ts'
 
-const PATCHED_VERSION = '2.2.4'
 const DECODER = 'kafkajs/src/protocol/requests/fetch/v4/decodeMessages'
 /** By this name a codec says that the response ends here: see `UnpackBudget`. */
 const PARTIAL = 'KafkaJSPartialMessageError'
@@ -22,9 +21,8 @@ type DecodeMessages = ((decoder: Decoder) => Promise<unknown[]>) & { [patched]?:
  * version is another one, or it has fetched before.
  */
 export function patchRecords(): boolean {
-  const require = createRequire(import.meta.url)
-  const { version } = require('kafkajs/package.json') as { version: string }
-  if (version !== PATCHED_VERSION) return false
+  const require = requireKafkajs()
+  if (require === undefined) return false
   const path = require.resolve(DECODER)
   const loaded = require.cache[path]
   if (loaded !== undefined) return (loaded.exports as DecodeMessages)[patched] === true

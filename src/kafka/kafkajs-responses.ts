@@ -1,7 +1,6 @@
-import { createRequire } from 'node:module'
 import type { Socket } from 'node:net'
+import { requireKafkajs } from './kafkajs-internals.ts'
 
-const PATCHED_VERSION = '2.2.4'
 const partial = Symbol.for('sidereal.kafkajs.responses')
 
 const LENGTH_BYTES = 4
@@ -61,9 +60,8 @@ export function recycleResponse(view: Uint8Array): void {
  * Returns false, and leaves kafkajs alone, when its version is another one.
  */
 export function patchResponses(): boolean {
-  const require = createRequire(import.meta.url)
-  const { version } = require('kafkajs/package.json') as { version: string }
-  if (version !== PATCHED_VERSION) return false
+  const require = requireKafkajs()
+  if (require === undefined) return false
   const Connection = require('kafkajs/src/network/connection') as { prototype: ReceivingConnection }
   const { prototype } = Connection
   if (typeof prototype.processData !== 'function') return false

@@ -1,14 +1,8 @@
-import { createRequire } from 'node:module'
 import { type Compression, compressBatch, compressionType } from './codecs.ts'
-import {
-  BATCH_HEADER_BYTES,
-  type BatchRecord,
-  recordsSize,
-  writeBatchHeader,
-  writeRecords,
-} from './record-batch.ts'
+import { requireKafkajs } from './kafkajs-internals.ts'
+import { type BatchRecord, recordsSize, writeBatchHeader, writeRecords } from './record-batch.ts'
+import { BATCH_HEADER_BYTES } from './record-batch-layout.ts'
 
-const PATCHED_VERSION = '2.2.4'
 /** Of this copy of the module: a second one in the process has a `BatchMessage` of its own, which only its own patch knows. */
 const patched = Symbol('sidereal.kafkajs.produce')
 /** Version of Produce from which on record batches have the form that is written here: Kafka 0.11. */
@@ -137,9 +131,8 @@ export interface ProduceRequests {
  * then messages must be kafkajs's own.
  */
 export function patchProduce(): boolean {
-  const require = createRequire(import.meta.url)
-  const { version } = require('kafkajs/package.json') as { version: string }
-  if (version !== PATCHED_VERSION) return false
+  const require = requireKafkajs()
+  if (require === undefined) return false
   const requests = require('kafkajs/src/protocol/requests/produce') as ProduceRequests
   if (requests[patched]) return true
   const { protocol } = requests

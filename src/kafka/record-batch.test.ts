@@ -3,13 +3,8 @@ import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { crc32c } from './crc32c.ts'
-import {
-  BATCH_HEADER_BYTES,
-  type BatchRecord,
-  recordsSize,
-  writeBatchHeader,
-  writeRecords,
-} from './record-batch.ts'
+import { type BatchRecord, recordsSize, writeBatchHeader, writeRecords } from './record-batch.ts'
+import { BATCH_HEADER_BYTES } from './record-batch-layout.ts'
 
 interface Encoded {
   readonly buffer: Buffer

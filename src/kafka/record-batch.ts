@@ -1,4 +1,17 @@
 import { crc32c } from './crc32c.ts'
+import {
+  ATTRIBUTES_AT,
+  BASE_TIMESTAMP_AT,
+  COUNT_AT,
+  CRC_AT,
+  LAST_OFFSET_DELTA_AT,
+  LEADER_EPOCH_AT,
+  LENGTH_AT,
+  MAGIC,
+  MAGIC_AT,
+  MAX_TIMESTAMP_AT,
+  PRODUCER_ID_AT,
+} from './record-batch-layout.ts'
 
 /** What Kafka's log takes of a record. The timestamp is the batch's. */
 export interface BatchRecord {
@@ -8,22 +21,6 @@ export interface BatchRecord {
 }
 type HeaderValue = Buffer | string | readonly (Buffer | string)[]
 
-/** Bytes of a batch before its records. */
-export const BATCH_HEADER_BYTES = 61
-
-// Where fields lie: https://kafka.apache.org/documentation/#recordbatch
-const LENGTH_AT = 8
-const LEADER_EPOCH_AT = 12
-const MAGIC_AT = 16
-const CRC_AT = 17
-const ATTRIBUTES_AT = 21
-const LAST_OFFSET_DELTA_AT = 23
-const BASE_TIMESTAMP_AT = 27
-const MAX_TIMESTAMP_AT = 35
-const PRODUCER_ID_AT = 43
-const COUNT_AT = 57
-
-const MAGIC = 2
 const NULL = -1
 /** Attributes and timestamp delta, both 0. */
 const ZERO_BYTES = 2

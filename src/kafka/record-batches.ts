@@ -1,27 +1,25 @@
 import type { RecordHeaders } from '../model/dead-letter.ts'
 import type { SourceRecord } from '../model/task.ts'
+import {
+  ATTRIBUTES_AT,
+  BASE_TIMESTAMP_AT,
+  BATCH_HEADER_BYTES,
+  COUNT_AT,
+  LAST_OFFSET_DELTA_AT,
+  LENGTH_AT,
+  MAGIC,
+  MAGIC_AT,
+  MAX_TIMESTAMP_AT,
+  PRODUCER_ID_AT,
+} from './record-batch-layout.ts'
 
-/*
- * Layout of a record batch (magic 2): base offset int64 · length int32, of what follows · leader epoch int32 · magic int8 · CRC int32 · attributes int16 ·
- * last offset delta int32 · first timestamp int64 · max timestamp int64 · producer id int64 · producer epoch int16 · base sequence int32 ·
- * number of records int32 · records, packed as a whole.
- */
-const LENGTH_AT = 8
+/** Base offset and length: what the length does not count. */
 const HEAD_BYTES = 12
-const MAGIC_AT = 16
-const ATTRIBUTES_AT = 21
-const LAST_OFFSET_DELTA_AT = 23
-const FIRST_TIMESTAMP_AT = 27
-const MAX_TIMESTAMP_AT = 35
-const PRODUCER_ID_AT = 43
-const COUNT_AT = 57
-const RECORDS_AT = 61
 
 const LOG_APPEND_TIME = 0x08
 const IN_TRANSACTION = 0x10
 const IS_CONTROL = 0x20
 
-const MAGIC = 2
 /** What the smallest record takes, with its length. */
 const MIN_RECORD_BYTES = 7
 type HeaderValue = Buffer | null | (Buffer | null)[]
@@ -93,12 +91,12 @@ export async function readRecordBatches(
 ): Promise<FetchedMessage[]> {
   const messages: FetchedMessage[] = []
   let at = 0
-  while (at + RECORDS_AT <= bytes.length) {
+  while (at + BATCH_HEADER_BYTES <= bytes.length) {
     const end = at + HEAD_BYTES + bytes.readInt32BE(at + LENGTH_AT)
     if (end > bytes.length) break
-    if (end < at + RECORDS_AT) throw damaged(bytes, at, 'it is shorter than its head')
+    if (end < at + BATCH_HEADER_BYTES) throw damaged(bytes, at, 'it is shorter than its head')
     const codec = findCodec(bytes.readInt16BE(at + ATTRIBUTES_AT))
-    const records = bytes.subarray(at + RECORDS_AT, end)
+    const records = bytes.subarray(at + BATCH_HEADER_BYTES, end)
     if (codec === null) readRecords(records, bytes, at, messages)
     else if (records.length > 0) {
       let unpacked: Buffer
@@ -119,7 +117,7 @@ export async function readRecordBatches(
 function readRecords(records: Buffer, bytes: Buffer, at: number, messages: FetchedMessage[]): void {
   const attributes = bytes.readInt16BE(at + ATTRIBUTES_AT)
   const baseOffset = Number(bytes.readBigInt64BE(at))
-  const firstTimestamp = Number(bytes.readBigInt64BE(at + FIRST_TIMESTAMP_AT))
+  const firstTimestamp = Number(bytes.readBigInt64BE(at + BASE_TIMESTAMP_AT))
   const appendTime =
     (attributes & LOG_APPEND_TIME) === 0 ? undefined : Number(bytes.readBigInt64BE(at + MAX_TIMESTAMP_AT))
   const count = bytes.readInt32BE(at + COUNT_AT)

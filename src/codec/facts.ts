@@ -200,13 +200,16 @@ type Identity = FragmentFacts['identities'][number]
 
 /** Each (service, uid, chat id) once, sorted. */
 function identities(records: readonly CollectedRecord[]): FragmentFacts['identities'] {
-  const found: { service: string; uid: string; chatId: string }[] = []
-  for (const { service, uid, chatId } of records.length > 1 ? records.toSorted(compareIdentities) : records) {
-    const identity = { service, uid, chatId }
+  const found: Identity[] = []
+  for (const { service, uid, chatId } of records) {
     const last = found.at(-1)
-    if (last === undefined || compareIdentities(last, identity) !== 0) found.push(identity)
+    // Most often the records of a fragment come from few services, one after the other.
+    if (last !== undefined && last.service === service && last.uid === uid && last.chatId === chatId) continue
+    found.push({ service, uid, chatId })
   }
-  return found
+  if (found.length < 2) return found
+  found.sort(compareIdentities)
+  return found.filter((identity, i) => i === 0 || compareIdentities(found[i - 1]!, identity) !== 0)
 }
 
 /** The services of sorted identities, each once; an unknown one is left out. */

@@ -146,8 +146,8 @@ export class KnownFields {
   }
 
   #uint16(slot: number, bytes: Buffer | undefined): number {
-    const value = Number(wholeNumber(this.#valueOf(slot, bytes)))
-    return value > 0 && value < 0x1_0000 ? value : 0
+    if (this.#kinds[slot] === INTEGER) return this.#first[slot] === 0 ? asUint16(this.#second[slot]!) : 0
+    return asUint16(Number(wholeNumber(this.#valueOf(slot, bytes))))
   }
 
   #valueOf(slot: number, bytes: Buffer | undefined): AnyValue {
@@ -157,6 +157,11 @@ export class KnownFields {
     if (this.#kinds[slot] === TEXT) return bytes?.toString('utf8', first, first + second) ?? ''
     return this.#values[slot] ?? null
   }
+}
+
+/** 0 for what is out of range. */
+function asUint16(value: number): number {
+  return value > 0 && value < 0x1_0000 ? value : 0
 }
 
 /** A whole number from an int, a double or a text of digits; 0n for everything else. */

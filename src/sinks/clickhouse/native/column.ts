@@ -32,6 +32,9 @@ export function lengthPrefixed(text: string): Buffer {
   return Buffer.concat([varint(bytes.byteLength), bytes])
 }
 
+/** Up to so many rows, those of a record, a loop of the column's own fills them sooner than `fill`, which is a call into the runtime. */
+export const LOOP_ROWS = 32
+
 /** A power of two that holds `needed` entries. */
 export function grownCapacity(capacity: number, needed: number): number {
   let grown = Math.max(capacity, 16)

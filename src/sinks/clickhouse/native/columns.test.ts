@@ -5,7 +5,7 @@ import { Block } from './block.ts'
 import { CHUNK_BYTES, ChunkPool } from './chunk-pool.ts'
 import { type Column, varint } from './column.ts'
 import { MapColumn } from './composite-columns.ts'
-import { Int64Column } from './fixed-columns.ts'
+import { Int32Column, Int64Column } from './fixed-columns.ts'
 import { LowCardinalityColumn } from './low-cardinality-column.ts'
 import { TextColumn } from './text-column.ts'
 
@@ -193,6 +193,46 @@ test('text from UTF-8, hex and integers equals the same text as a string; what i
       assert.equal(column.rows, expected.rows)
       assert.ok(bytesOf(column).equals(bytesOf(expected)))
       assert.ok(bytesOf(dictionary).equals(bytesOf(expectedDictionary)))
+    }),
+  )
+})
+
+test('a value for several rows equals the value pushed as often, through the ends of chunks and from memory used before', () => {
+  const anyBytes = fc.oneof(
+    fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes)),
+    anyText.map((text) => Buffer.from(text)),
+  )
+  const anyCount = fc.oneof(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 30, max: 70 }))
+  const pool = new ChunkPool()
+  const once = { text: new TextColumn(pool), low: new LowCardinalityColumn() }
+  const often = { text: new TextColumn(pool), low: new LowCardinalityColumn() }
+  const numbers = { once: new Int64Column(), often: new Int64Column() }
+  const counts = { once: new Int32Column(), often: new Int32Column() }
+  const columns = [once, often, numbers, counts].flatMap((pair): Column[] => Object.values(pair))
+  fc.assert(
+    fc.property(fc.array(fc.tuple(anyBytes, anyCount), { maxLength: 40 }), (rows) => {
+      for (const [bytes, count] of rows) {
+        const id = bytes.subarray(0, 16)
+        once.text.pushUtf8Times(bytes, 0, bytes.length, count)
+        once.text.pushHexTimes(id, 0, id.length, count)
+        once.low.pushTimes(once.low.internBytes(bytes, 0, bytes.length), count)
+        numbers.once.pushTimes(BigInt(bytes.length) << 40n, count)
+        counts.once.pushTimes(bytes.length, count)
+        for (let i = 0; i < count; i++) {
+          often.text.pushUtf8(bytes, 0, bytes.length)
+          often.low.pushTimes(often.low.internBytes(bytes, 0, bytes.length), 1)
+          numbers.often.push(BigInt(bytes.length) << 40n)
+          counts.often.push(bytes.length)
+        }
+        for (let i = 0; i < count; i++) often.text.pushHex(id, 0, id.length)
+        if (count === 0) often.low.internBytes(bytes, 0, bytes.length)
+      }
+      assert.equal(once.text.rows, often.text.rows)
+      assert.ok(bytesOf(once.text).equals(bytesOf(often.text)))
+      assert.ok(bytesOf(once.low).equals(bytesOf(often.low)))
+      assert.ok(bytesOf(numbers.once).equals(bytesOf(numbers.often)))
+      assert.ok(bytesOf(counts.once).equals(bytesOf(counts.often)))
+      for (const column of columns) column.reset()
     }),
   )
 })

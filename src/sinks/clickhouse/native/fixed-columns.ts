@@ -1,5 +1,5 @@
 import { endianness } from 'node:os'
-import { type Column, grownCapacity } from './column.ts'
+import { type Column, grownCapacity, LOOP_ROWS } from './column.ts'
 
 if (endianness() !== 'LE') throw new Error('The ClickHouse sink needs a little-endian machine.')
 
@@ -101,7 +101,8 @@ export class Int32Column extends FixedColumn {
   pushTimes(value: number, count: number): void {
     const rows = this.rows + count
     if (rows > this.capacity) this.grow(rows)
-    this.#values.fill(value, this.rows, rows)
+    if (count > LOOP_ROWS) this.#values.fill(value, this.rows, rows)
+    else for (let row = this.rows; row < rows; row++) this.#values[row] = value
     this.rows = rows
   }
 
@@ -158,7 +159,8 @@ export class Int64Column extends FixedColumn {
   pushTimes(value: bigint, count: number): void {
     const rows = this.rows + count
     if (rows > this.capacity) this.grow(rows)
-    this.#values.fill(value, this.rows, rows)
+    if (count > LOOP_ROWS) this.#values.fill(value, this.rows, rows)
+    else for (let row = this.rows; row < rows; row++) this.#values[row] = value
     this.rows = rows
   }
 

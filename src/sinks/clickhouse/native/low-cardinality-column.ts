@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { hashBytes } from '../../../codec/byte-hash.ts'
-import { type Column, grownCapacity, varint } from './column.ts'
+import { type Column, grownCapacity, LOOP_ROWS, varint } from './column.ts'
 
 const EMPTY_ENTRY = Buffer.from([0])
 
@@ -91,7 +91,8 @@ export class LowCardinalityColumn implements Column {
   pushTimes(index: number, count: number): void {
     const rows = this.rows + count
     if (rows > this.#indexes.length) this.#grow(rows)
-    this.#indexes.fill(index, this.rows, rows)
+    if (count > LOOP_ROWS) this.#indexes.fill(index, this.rows, rows)
+    else for (let row = this.rows; row < rows; row++) this.#indexes[row] = index
     this.rows = rows
     this.#last = index + 1
   }

@@ -5,6 +5,8 @@ import { type Column, varint } from './column.ts'
 /** Longer strings are copied by the runtime, shorter ones by a loop: a call costs more than forty bytes. */
 const LOOP_CHARACTERS = 40
 const LOOP_BYTES = 40
+/** As {@link LOOP_BYTES}, for a call that makes no view of the bytes. */
+const LOOP_COPY_BYTES = 64
 /** Up to here a loop tells sooner than a call that bytes are ASCII. */
 const ASCII_LOOP_BYTES = 400
 
@@ -129,11 +131,21 @@ export class TextColumn implements Column {
   }
 
   pushUtf8Times(bytes: Buffer, start: number, end: number, count: number): void {
-    for (let i = 0; i < count; i++) this.pushUtf8(bytes, start, end)
+    if (count === 0) return
+    const chunk = this.#chunk
+    const at = this.#position
+    this.pushUtf8(bytes, start, end)
+    if (chunk === this.#chunk) this.#repeat(at, count - 1)
+    else for (let i = 1; i < count; i++) this.pushUtf8(bytes, start, end)
   }
 
   pushHexTimes(bytes: Uint8Array, start: number, size: number, count: number): void {
-    for (let i = 0; i < count; i++) this.pushHex(bytes, start, size)
+    if (count === 0) return
+    const chunk = this.#chunk
+    const at = this.#position
+    this.pushHex(bytes, start, size)
+    if (chunk === this.#chunk) this.#repeat(at, count - 1)
+    else for (let i = 1; i < count; i++) this.pushHex(bytes, start, size)
   }
 
   /** Values in their encoded form. */
@@ -175,6 +187,21 @@ export class TextColumn implements Column {
     this.#chunk = Buffer.alloc(0)
     this.#position = 0
     this.rows = 0
+  }
+
+  /** Adds the last value `count` times more: it begins at `start` of the chunk at hand, which may change meanwhile. */
+  #repeat(start: number, count: number): void {
+    const source = this.#chunk
+    const end = this.#position
+    const size = end - start
+    for (let i = 0; i < count; i++) {
+      let at = this.#reserve(size)
+      const chunk = this.#chunk
+      if (size > LOOP_COPY_BYTES) at += source.copy(chunk, at, start, end)
+      else for (let from = start; from < end; from++) chunk[at++] = source[from]!
+      this.#position = at
+    }
+    this.rows += count
   }
 
   #pushLong(text: string): void {

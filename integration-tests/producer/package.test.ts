@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, globSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
 import { promisify } from 'node:util'
@@ -41,21 +41,34 @@ const SCRIPTS = {
   'service.mjs': `import { initTracing, NodeTraceLog } from 'sidereal/producer'${BODY}`,
 }
 
-// The built package as npm installs it: its own files, and its dependencies beside it.
+// As a user gets it: packed, with the files that package.json names, and installed with the dependencies that it names.
 before(async () => {
-  const installed = join(folder, 'node_modules', 'sidereal')
-  mkdirSync(installed, { recursive: true })
+  const packed = join(folder, 'packed')
+  mkdirSync(packed)
   await runTool(process.execPath, [
     join(PROJECT_ROOT, 'node_modules', 'typescript', 'bin', 'tsc'),
-    ...['-p', join(PROJECT_ROOT, 'tsconfig.build.json'), '--outDir', join(installed, 'dist')],
+    ...['-p', join(PROJECT_ROOT, 'tsconfig.build.json'), '--outDir', join(packed, 'dist')],
   ])
   for (const name of ['package.json', 'schemas']) {
-    cpSync(join(PROJECT_ROOT, name), join(installed, name), { recursive: true })
+    cpSync(join(PROJECT_ROOT, name), join(packed, name), { recursive: true })
   }
-  symlinkSync(join(PROJECT_ROOT, 'node_modules'), join(installed, 'node_modules'), 'dir')
-  // Else the folder would be a part of the project's own package, which `sidereal` then is.
+  await runTool('npm', ['pack', packed, '--ignore-scripts', '--pack-destination', folder])
+  const [tarball] = globSync(join(folder, 'sidereal-*.tgz'))
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'service', private: true }))
+  const quietly = ['--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts']
+  await runTool('npm', ['install', '--prefix', folder, ...quietly, tarball ?? 'no tarball was made'])
   for (const [name, text] of Object.entries(SCRIPTS)) writeFileSync(join(folder, name), text)
+})
+
+test('the installed package has its commands, and each can be loaded', async () => {
+  const main = join(folder, 'node_modules', '.bin', 'sidereal')
+  const { stdout } = await promisify(execFile)(process.execPath, [main, '--help'])
+  const commands = [...stdout.matchAll(/^ {2}([a-z-]+)( \[.*?\])? {2,}\S/gm)].map(([, name]) => name!)
+  assert.ok(commands.includes('worker') && commands.includes('verify'), stdout)
+  for (const command of commands) {
+    if (command.startsWith('-')) continue
+    await promisify(execFile)(process.execPath, [main, command, '--help'])
+  }
 })
 
 for (const [script, way] of [

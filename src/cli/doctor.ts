@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Finding } from '../audit/finding.ts'
 import { configOf } from './context.ts'
+import { nodeProblem } from './node-version.ts'
 
 /** Two rounds of these stay below the 15 s that a doctor may take. */
 const ANSWER_MS = 5_000
@@ -42,17 +43,10 @@ export function registerDoctorCommand(program: Command): void {
     })
 }
 
-const NODE_MAJOR = 22
-const NODE_MINOR = 15
-
 function nodeFinding(): Finding {
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
-  const subject = `Node.js ${process.versions.node}`
-  if (major > NODE_MAJOR || (major === NODE_MAJOR && minor >= NODE_MINOR))
-    return { state: 'ok', subject, detail: 'new enough' }
-  return {
-    state: 'fault',
-    subject,
-    detail: `zstd needs ${NODE_MAJOR}.${NODE_MINOR} or newer. Install a newer Node.js.`,
-  }
+  const { node } = process.versions
+  const problem = nodeProblem(node)
+  return problem === undefined
+    ? { state: 'ok', subject: `Node.js ${node}`, detail: 'new enough' }
+    : { state: 'fault', subject: 'Node.js', detail: problem }
 }

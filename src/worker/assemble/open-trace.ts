@@ -7,7 +7,7 @@ export interface TraceEntry {
 }
 
 /** Heap that an open trace and each of its records cost beside the record's bytes: counted, so that a flood of tiny traces is bounded too. */
-export const TRACE_OVERHEAD_BYTES = 500
+export const TRACE_OVERHEAD_BYTES = 900
 export const RECORD_OVERHEAD_BYTES = 250
 
 /**

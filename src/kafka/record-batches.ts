@@ -33,24 +33,49 @@ interface BatchContext {
   readonly lastOffsetDelta: number
 }
 
-/** A record as kafkajs's consumer wants to see it, around the record as our source does: nothing is made that only one of them reads. */
+/**
+ * A record as kafkajs's consumer wants to see it. A fetch brings thousands, so each only knows where it lies: what our source reads is made
+ * when it is asked for, and is garbage before the next one comes.
+ */
 export class FetchedMessage {
-  readonly record: SourceRecord
   readonly batchContext: BatchContext
   readonly attributes = 0
   readonly magicByte = MAGIC
+  readonly #bytes: Buffer
+  readonly #keyAt: number
+  readonly #offset: number
+  readonly #appendTimeMs: number
 
-  constructor(record: SourceRecord, batchContext: BatchContext) {
-    this.record = record
+  /** @param keyAt where key, value and headers lie in `bytes`; they are known to be whole */
+  constructor(
+    bytes: Buffer,
+    keyAt: number,
+    offset: number,
+    appendTimeMs: number,
+    batchContext: BatchContext,
+  ) {
+    this.#bytes = bytes
+    this.#keyAt = keyAt
+    this.#offset = offset
+    this.#appendTimeMs = appendTimeMs
     this.batchContext = batchContext
   }
 
+  /** Made anew each time. Key and value are views. */
+  get record(): SourceRecord {
+    const reader = new RecordReader(this.#bytes, this.#keyAt)
+    const key = reader.view()
+    const value = reader.view()
+    const headers = reader.headers()
+    return { offset: this.#offset, appendTimeMs: this.#appendTimeMs, key, value, headers }
+  }
+
   get offset(): string {
-    return String(this.record.offset)
+    return String(this.#offset)
   }
 
   get timestamp(): string {
-    return String(this.record.appendTimeMs)
+    return String(this.#appendTimeMs)
   }
 
   get key(): Buffer | null {
@@ -130,11 +155,15 @@ function readRecords(records: Buffer, bytes: Buffer, at: number, messages: Fetch
     isControlBatch: (attributes & IS_CONTROL) !== 0,
     lastOffsetDelta: bytes.readInt32BE(at + LAST_OFFSET_DELTA_AT),
   }
-  const reader = new RecordReader(records)
+  const reader = new RecordReader(records, 0)
   for (let index = 0; index < count; index++) {
-    const record = reader.read(baseOffset, firstTimestamp, appendTime)
-    if (record === undefined) throw damaged(bytes, at, `its record ${index} is cut short`)
-    messages.push(new FetchedMessage(record, context))
+    const end = reader.beginRecord()
+    const timestampDelta = reader.varint()
+    const offset = baseOffset + reader.varint()
+    const keyAt = reader.at
+    if (!reader.skipRest(end)) throw damaged(bytes, at, `its record ${index} is cut short`)
+    const appendTimeMs = appendTime ?? firstTimestamp + timestampDelta
+    messages.push(new FetchedMessage(records, keyAt, offset, appendTimeMs, context))
   }
 }
 
@@ -144,77 +173,85 @@ function damaged(bytes: Buffer, at: number, reason: string): Error {
 
 /** Reads record after record: length · attributes int8 · timestamp delta · offset delta · key · value · headers, all numbers varints. */
 class RecordReader {
+  at: number
   readonly #bytes: Buffer
-  #at = 0
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, at: number) {
     this.#bytes = bytes
+    this.at = at
   }
 
-  /** `undefined` when the bytes end too early. */
-  read(baseOffset: number, firstTimestamp: number, appendTime: number | undefined): SourceRecord | undefined {
-    const length = this.#varint()
-    const end = this.#at + length
-    // Also what is not a number.
-    if (!(length > 0 && end <= this.#bytes.length)) return undefined
-    this.#at += 1
-    const timestampDelta = this.#varint()
-    const offset = baseOffset + this.#varint()
-    const key = this.#view(end)
-    const value = this.#view(end)
-    const headers = this.#headers(end)
-    if (key === undefined || value === undefined || headers === undefined || !(this.#at <= end))
-      return undefined
-    this.#at = end
-    return { offset, appendTimeMs: appendTime ?? firstTimestamp + timestampDelta, key, value, headers }
+  /** Goes on to the timestamp delta. Where the record ends; not a number, or beyond the bytes, when it is damaged. */
+  beginRecord(): number {
+    const length = this.varint()
+    const end = this.at + length
+    this.at += 1
+    return length > 0 ? end : Number.NaN
   }
 
-  /** A key or a value: length −1 is null. `undefined` when it is not within `end`. */
-  #view(end: number): Buffer | null | undefined {
-    const length = this.#varint()
+  /** Goes from the key to the end of the record. False when it is not whole, or not what its lengths say. */
+  skipRest(end: number): boolean {
+    if (!(end <= this.#bytes.length)) return false
+    if (!this.#skip(end) || !this.#skip(end)) return false
+    for (let left = this.varint(); left !== 0; left--) {
+      // Also what is not a number.
+      if (!(left > 0) || !this.#skip(end) || !this.#skip(end)) return false
+    }
+    if (!(this.at <= end)) return false
+    this.at = end
+    return true
+  }
+
+  /** A key or a value: length −1 is null. */
+  view(): Buffer | null {
+    const length = this.varint()
     if (length < 0) return null
-    const start = this.#at
-    if (!(start + length <= end)) return undefined
-    this.#at = start + length
+    const start = this.at
+    this.at = start + length
     return this.#bytes.subarray(start, start + length)
   }
 
   /** As kafkajs gives them: a name that comes again has a list. */
-  #headers(end: number): RecordHeaders | undefined {
-    const count = this.#varint()
+  headers(): RecordHeaders {
+    const count = this.varint()
     if (count === 0) return NO_HEADERS
     const headers: Record<string, HeaderValue> = {}
     for (let index = 0; index < count; index++) {
-      const name = this.#view(end)
-      const value = this.#view(end)
-      if (name === undefined || value === undefined) return undefined
-      addHeader(headers, name === null ? '' : name.toString(), value)
+      const name = this.view()
+      addHeader(headers, name === null ? '' : name.toString(), this.view())
     }
     return headers
   }
 
   /** A zigzag varint of up to 64 bits, exact within the safe integers; NaN beyond the end. */
-  #varint(): number {
+  varint(): number {
     const bytes = this.#bytes
-    const first = bytes[this.#at]!
+    const first = bytes[this.at]!
     if (first < 0x80) {
-      this.#at += 1
+      this.at += 1
       return (first >>> 1) ^ -(first & 1)
     }
-    const second = bytes[this.#at + 1]!
+    const second = bytes[this.at + 1]!
     if (second < 0x80) {
-      this.#at += 2
+      this.at += 2
       const short = (first & 0x7f) | (second << 7)
       return (short >>> 1) ^ -(short & 1)
     }
     let value = 0
     for (let factor = 1; ; factor *= 128) {
-      const byte = bytes[this.#at++]
+      const byte = bytes[this.at++]
       if (byte === undefined) return Number.NaN
       value += (byte & 0x7f) * factor
       if (byte < 0x80) break
     }
     return value % 2 === 0 ? value / 2 : -(value + 1) / 2
+  }
+
+  #skip(end: number): boolean {
+    const length = this.varint()
+    if (length < 0) return true
+    this.at += length
+    return this.at <= end
   }
 }
 

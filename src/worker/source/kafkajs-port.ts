@@ -242,7 +242,7 @@ export class KafkajsPort implements SourcePort {
       fetchedOffset: Number(fetchedOffset),
       lastOffset: Number(batch.lastOffset()),
       highWatermark: Number(batch.highWatermark),
-      records: batch.messages.map(toRecord),
+      records: recordsOf(batch.messages),
       isStale: isStale(),
     })
     if (taken !== NOTHING_TAKEN) resolveOffset(String(taken))
@@ -285,6 +285,11 @@ function coordinatorAway(groupId: string, cause: unknown): SiderealError {
     `the coordinator of consumer group ${groupId} does not answer (${asError(cause).message}): check that the brokers run, and that this client may use the group`,
     { cause, retryable: true },
   )
+}
+
+/** One at a time: a fetch brings thousands, and what is made of all of them at once outlives the young generation. */
+function* recordsOf(messages: readonly KafkaMessage[]): Generator<SourceRecord> {
+  for (const message of messages) yield toRecord(message)
 }
 
 function toRecord(message: KafkaMessage): SourceRecord {

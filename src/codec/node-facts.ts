@@ -188,6 +188,7 @@ export class NodeFacts {
 
   announced(isWanted: (record: number) => boolean): { logKey: bigint; nodeKey: bigint }[] {
     const all = this.#announced
+    if (all.length === 0) return []
     const pairs = new Map<bigint, { logKey: bigint; nodeKey: bigint }>()
     for (let i = 0; i < all.length; i += 5) {
       if (!isWanted(all[i + 4]!)) continue
@@ -235,6 +236,8 @@ function newest<F extends NodeFact>(
   rows: readonly { record: number; fact: F }[],
   isWanted: (record: number) => boolean,
 ): F[] {
+  // Most fragments have spans only.
+  if (rows.length === 0) return []
   const byKey = new Map<bigint, F>()
   for (const { record, fact } of rows) {
     if (!isWanted(record)) continue

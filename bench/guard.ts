@@ -93,7 +93,7 @@ async function measureRound(runner: JobRunner, calibration: Calibration): Promis
   })()
   try {
     const { figures } = await runner.measure(JOBS.plain, {
-      ...{ units: SPANS, openTraces: OPEN_TRACES, runs: 1, workers: 1, isProfiled: false },
+      ...{ units: SPANS, openTraces: OPEN_TRACES, runs: 1, workers: 1, nodeArgs: [] },
       onProgress: () => undefined,
     })
     ended.abort()

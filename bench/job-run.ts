@@ -17,7 +17,8 @@ export interface JobOptions {
   readonly openTraces: number
   readonly runs: number
   readonly workers: number
-  readonly isProfiled: boolean
+  /** Options of Node for the workers. */
+  readonly nodeArgs: readonly string[]
   readonly onProgress: (line: string) => void
 }
 
@@ -166,7 +167,7 @@ export class JobRunner {
         ...(url === undefined ? {} : { SIDEREAL_OTLP_ENDPOINT: url }),
       },
       workers: options.workers,
-      isProfiled: options.isProfiled,
+      nodeArgs: options.nodeArgs,
     })
     const received = await receiver?.spanCount()
     if (received !== undefined && received !== produced.rows.spans)

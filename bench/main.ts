@@ -6,8 +6,9 @@ import { type JobResult, JobRunner } from './job-run.ts'
 import { jobNamed } from './jobs.ts'
 import { measurePeer } from './peer.ts'
 import { printJob, printScaling } from './result.ts'
+import { LOG_FOLDER } from './worker-run.ts'
 
-// npm run bench -- [--job NAME] [--runs N] [--workers 1,2,4] [--spans N] [--open-traces N] [--compression zstd] [--profile] [--json]
+// npm run bench -- [--job NAME] [--runs N] [--workers 1,2,4] [--spans N] [--open-traces N] [--compression zstd] [--profile] [--node-arg=ARG …] [--json]
 // npm run bench -- --peer PATH_TO_OTELCOL [--runs N] [--spans N] [--json]
 // npm run bench -- --guard [--write-baseline]
 
@@ -23,6 +24,8 @@ const { values } = parseArgs({
     compression: { type: 'string', default: 'none' },
     json: { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
+    /** For the workers, as in `--node-arg=--trace-gc`; what they print is in the log folder. */
+    'node-arg': { type: 'string', multiple: true, default: [] },
     peer: { type: 'string' },
     guard: { type: 'boolean', default: false },
     'write-baseline': { type: 'boolean', default: false },
@@ -35,6 +38,8 @@ const job = jobNamed(values.job)
 const units = count('spans', values.spans ?? String(job.units))
 const openTraces = count('open-traces', values['open-traces'] ?? String(job.openTraces))
 const runs = count('runs', values.runs)
+const profiling = values.profile ? ['--cpu-prof', `--cpu-prof-dir=${LOG_FOLDER}`] : []
+const nodeArgs = [...values['node-arg'], ...profiling]
 const workerCounts = values.workers.split(',').map((text) => count('workers', text))
 
 await using ground = await BenchGround.open(say)
@@ -49,7 +54,7 @@ if (values.guard || values['write-baseline']) {
   const runner = new JobRunner(ground, compression)
   const results: JobResult[] = []
   for (const workers of workerCounts) {
-    const options = { units, openTraces, runs, workers, isProfiled: values.profile, onProgress: say }
+    const options = { units, openTraces, runs, workers, nodeArgs, onProgress: say }
     const result = await runner.measure(job, options)
     printJob(values.job, result, { isJson: values.json })
     results.push(result)

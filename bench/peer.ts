@@ -50,7 +50,7 @@ export async function measurePeer(ground: BenchGround, options: PeerOptions): Pr
   for (let number = 1; number <= options.runs; number++) {
     theirs.push(await measureCollector(ground, options.binary, topic, producedOtlp, number))
     const { figures } = await runner.measure(JOBS.plain, {
-      ...{ units, openTraces, runs: 1, workers: 1, isProfiled: false, onProgress },
+      ...{ units, openTraces, runs: 1, workers: 1, nodeArgs: [], onProgress },
     })
     const { cpuMicros, peakRssMb, seconds, clickhouseCpuMicros, diskBytes } = figures
     ours.push({ cpuMicros, peakRssMb, seconds, clickhouseCpuMicros, diskBytes })

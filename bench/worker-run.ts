@@ -18,8 +18,8 @@ export interface WorkerRun {
   readonly env: Readonly<Record<string, string>>
   /** Processes of one group on the same backlog. */
   readonly workers: number
-  /** Leaves a CPU profile of each worker in the log folder. */
-  readonly isProfiled: boolean
+  /** Options of Node. */
+  readonly nodeArgs: readonly string[]
 }
 
 /** Figures of one run. CPU is user + system of all threads; a unit is a span, or a log where the data are logs. */
@@ -63,7 +63,7 @@ export async function measureWorkers(ground: BenchGround, options: WorkerRun): P
         env: { ...run.env, ...options.env },
         logFolder: LOG_FOLDER,
         name: `worker-${index}`,
-        nodeArgs: options.isProfiled ? ['--cpu-prof', `--cpu-prof-dir=${LOG_FOLDER}`] : [],
+        nodeArgs: options.nodeArgs,
       }),
   )
   const failed = Promise.race(workers.map((worker) => worker.failed))

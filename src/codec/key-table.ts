@@ -87,6 +87,7 @@ export class KeyList {
   #halves = new Uint32Array(this.#keys.buffer)
   #count = 0
   #page = NO_KEYS
+  #pageHalves = new Uint32Array(0)
   #pageUsed = 0
 
   push(high: number, low: number): void {
@@ -119,12 +120,14 @@ export class KeyList {
   #copyToPage(count: number): BigUint64Array {
     if (this.#pageUsed + count > this.#page.length) {
       this.#page = new BigUint64Array(PAGE_KEYS)
+      this.#pageHalves = new Uint32Array(this.#page.buffer)
       this.#pageUsed = 0
     }
-    const list = this.#page.subarray(this.#pageUsed, this.#pageUsed + count)
-    for (let i = 0; i < count; i++) list[i] = this.#keys[i]!
+    const from = this.#pageUsed
     this.#pageUsed += count
-    return list
+    // By halves: a key as a number of its own would be an object.
+    for (let i = 0; i < count * 2; i++) this.#pageHalves[from * 2 + i] = this.#halves[i]!
+    return this.#page.subarray(from, this.#pageUsed)
   }
 
   #insertionSort(): void {

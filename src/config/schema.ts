@@ -223,7 +223,7 @@ export const configSchema = z.object({
       'SINKS',
       'clickhouse',
       parseSinks,
-      'Destinations, with commas: `clickhouse`, `otlp`. A required sink (no suffix) holds the committed offset and is retried for ever; `otlp:best-effort` has a bounded queue and counts what it loses.',
+      'Destinations, with commas: `clickhouse`, `otlp`. A required sink (no suffix) holds the committed offset and is retried for ever; `otlp:best-effort` has a bounded queue and counts what it gives up.',
     ),
   }),
   clickhouse: group('ClickHouse', 'The tables for SQL.', {

@@ -239,7 +239,7 @@ export const configSchema = z.object({
     cluster: optionalKey(
       'CLICKHOUSE_CLUSTER',
       identifier,
-      'Cluster for `ON CLUSTER` and replicated tables. Unset = a single server.',
+      'Cluster for `ON CLUSTER` and replicated tables; it must have one shard. Unset = a single server.',
     ),
     ttlDays: key(
       'TTL_DAYS',

@@ -9,7 +9,7 @@ import { startStack } from '../src/local/stack.ts'
 import { type CaseContext, MEMORY_CASES } from './memory-cases.ts'
 import { type MemoryFigures, MemoryTrial } from './memory-trial.ts'
 
-// npm run memory -- --case NAME [--case NAME …] [--limit 400MB] [--scale 1]: each case against a local stack of its own.
+// npm run memory -- --case NAME [--case NAME …] [--limit 400] [--scale 1] [--no-verify] [--trace]: each case against a local stack of its own.
 
 const MIB = 1024 * 1024
 const SETTLE_MS = 30 * 60_000

@@ -16,7 +16,8 @@ kafka:
   brokers: [broker-1:9092, broker-2:9092]
 \`\`\`
 
-An unknown \`SIDEREAL_*\` variable is an error that names the nearest key. An empty variable counts as unset. Sizes take a unit (\`5KB\`, \`400MB\`;
+An unknown \`SIDEREAL_*\` variable is an error that names the nearest key; \`SIDEREAL_PRODUCER_*\` are left to the client in services
+([producer-delivery.md](producer-delivery.md#settings), [producer.md](producer.md#who-may-name-an-identity)). An empty variable counts as unset. Sizes take a unit (\`5KB\`, \`400MB\`;
 1 KB = 1024 bytes), durations are milliseconds or take one (\`10000\`, \`10s\`, \`15m\`). Secrets are never printed. Credentials and region of S3 come
 from the standard \`AWS_*\` variables. \`sidereal --env-from <file>\` reads variables from a file; what is set already stays.
 `

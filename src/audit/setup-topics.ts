@@ -160,7 +160,7 @@ async function inspectTopic(admin: Admin, rule: TopicRule, mode: SetupMode): Pro
     findings.push({
       state: 'warning',
       subject: subjectOf(rule),
-      detail: `has ${found.length} partitions and not ${partitions}. Left as it is: another number moves SIDs to other partitions; change it only while no trace is open.`,
+      detail: `has ${found.length} partitions and not ${partitions}. Left as it is: another number moves SIDs to other partitions, so that traces which are open then come in two fragments. Set SIDEREAL_TOPIC_PARTITIONS to the number that is there.`,
     })
   }
   if (findings.length === 0)

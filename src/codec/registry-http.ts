@@ -18,7 +18,7 @@ export interface RegistryAddress {
   readonly url: string
   /** Basic authentication. Default: user and password of the URL, if it has any. */
   readonly auth?: { readonly username: string; readonly password: string }
-  /** PEM file of the authority that signed the registry's certificate. Default: the system's authorities. */
+  /** PEM file of the authority that signed the registry's certificate. Default: those that come with Node.js. */
   readonly caPath?: string | undefined
 }
 

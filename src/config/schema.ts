@@ -119,7 +119,7 @@ export const configSchema = z.object({
     tlsCaFile: optionalKey(
       'KAFKA_TLS_CA',
       path,
-      'PEM file of the authority that signed the brokers; without it the system’s.',
+      'PEM file of the authority that signed the brokers; without it those that come with Node.js count.',
     ),
     tlsCertFile: optionalKey('KAFKA_TLS_CERT', path, 'PEM file of the client certificate (mutual TLS).'),
     tlsKeyFile: optionalKey('KAFKA_TLS_KEY', path, 'PEM file of the client certificate’s key.'),
@@ -158,7 +158,7 @@ export const configSchema = z.object({
     tlsCaFile: optionalKey(
       'REGISTRY_TLS_CA',
       path,
-      'PEM file of the authority that signed the registry, for an `https` URL; without it the system’s.',
+      'PEM file of the authority that signed the registry, for an `https` URL; without it those that come with Node.js count.',
     ),
   }),
   worker: group('Worker', 'How records become traces, and within which limits.', {
@@ -177,7 +177,7 @@ export const configSchema = z.object({
       'MAX_MEMORY',
       '400MB',
       between(64 * 1024 ** 2, 2 ** 46, parseSize),
-      'Resident memory that the worker may use.',
+      'Resident memory that the worker steers to; docs/operations.md says how large it should be.',
     ),
     quietMs: key('QUIET_MS', '10000', duration, 'Silence after which a whole trace is closed.'),
     idleMs: key(
@@ -223,7 +223,7 @@ export const configSchema = z.object({
       'SINKS',
       'clickhouse',
       parseSinks,
-      'Destinations, with commas: `clickhouse`, `otlp`. A required sink (no suffix) holds the committed offset and is retried for ever; `otlp:best-effort` has a bounded queue and counts what it loses.',
+      'Destinations, with commas: `clickhouse`, `otlp`. A required sink (no suffix) holds the committed offset and is retried for ever; `otlp:best-effort` has a bounded queue and counts what it gives up.',
     ),
   }),
   clickhouse: group('ClickHouse', 'The tables for SQL.', {
@@ -234,12 +234,12 @@ export const configSchema = z.object({
     tlsCaFile: optionalKey(
       'CLICKHOUSE_TLS_CA',
       path,
-      'PEM file of the authority that signed the server, for an `https` URL; without it the system’s.',
+      'PEM file of the authority that signed the server, for an `https` URL; without it those that come with Node.js count.',
     ),
     cluster: optionalKey(
       'CLICKHOUSE_CLUSTER',
       identifier,
-      'Cluster for `ON CLUSTER` and replicated tables. Unset = a single server.',
+      'Cluster for `ON CLUSTER` and replicated tables; it must have one shard. Unset = a single server.',
     ),
     ttlDays: key(
       'TTL_DAYS',
@@ -247,7 +247,12 @@ export const configSchema = z.object({
       between(1, 36_500),
       'Days that rows are kept, counted from when Kafka took the record.',
     ),
-    batchRows: key('BATCH_ROWS', '50000', between(1, 1_000_000), 'Rows at which a batch is inserted.'),
+    batchRows: key(
+      'BATCH_ROWS',
+      '50000',
+      between(1, 1_000_000),
+      'Rows at which a batch is inserted; it may be full before, by its bytes: 3.5 % of `SIDEREAL_MAX_MEMORY`, 32 MB at most.',
+    ),
     batchMs: key('BATCH_MS', '1000', duration, 'Age at which a batch is inserted.'),
     feeder: key(
       'FEEDER',
@@ -271,7 +276,7 @@ export const configSchema = z.object({
     s3TlsCaFile: optionalKey(
       'S3_TLS_CA',
       path,
-      'PEM file of the authority that signed the endpoint, when it is an `https` one; without it the system’s.',
+      'PEM file of the authority that signed the endpoint, when it is an `https` one; without it those that come with Node.js count.',
     ),
     limitBytes: key(
       'PAYLOAD_LIMIT',
@@ -293,14 +298,18 @@ export const configSchema = z.object({
         'OTLP_HEADERS',
         'Metadata of each call: `key=value,key=value`, values percent-encoded.',
       ),
-      tlsCaFile: optionalKey('OTLP_TLS_CA', path, 'PEM file of the authority that signed the receiver.'),
+      tlsCaFile: optionalKey(
+        'OTLP_TLS_CA',
+        path,
+        'PEM file of the authority that signed the receiver; without it those that come with Node.js count.',
+      ),
       compression: key('OTLP_COMPRESSION', 'gzip', oneOf('none', 'gzip'), '`gzip` or `none`.'),
       timeoutMs: key('OTLP_TIMEOUT_MS', '10000', duration, 'Time that one call may take.'),
       queueBytes: key(
         'OTLP_QUEUE',
         '32MB',
         size,
-        'Bytes that wait for the receiver, at most, when it is best-effort.',
+        'Bytes that wait for the receiver, at most, when it is best-effort; never more than 4 % of `SIDEREAL_MAX_MEMORY`.',
       ),
     },
   ),

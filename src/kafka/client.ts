@@ -18,7 +18,7 @@ import { patchSilentConnections, patchTimerSpin } from './kafkajs-patch.ts'
 import { patchRecords } from './kafkajs-records.ts'
 import { patchResponses } from './kafkajs-responses.ts'
 
-/** Paths of PEM files. `true` in its place: TLS with the system's certificate authorities. */
+/** Paths of PEM files. `true` in its place: TLS with the certificate authorities that come with Node.js. */
 export interface KafkaTls {
   readonly caPath?: string | undefined
   /** Client certificate and its key: both or none. */

@@ -24,7 +24,7 @@ export interface OtlpExporterConfig {
   readonly compression?: 'gzip' | 'none'
   /** For each request. Default 10 s. */
   readonly timeoutMs?: number
-  /** PEM files: the authority that signed the receiver (default: the system's), and what a receiver that wants a certificate is shown. */
+  /** PEM files: the authority that signed the receiver (default: those of Node.js), and what a receiver that wants a certificate is shown. */
   readonly tls?: { readonly caPath?: string; readonly certPath?: string; readonly keyPath?: string }
 }
 

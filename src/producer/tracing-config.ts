@@ -37,7 +37,7 @@ export interface TracingConfig {
     readonly url: string
     readonly username?: string | undefined
     readonly password?: string | undefined
-    /** PEM file of the authority that signed the registry. Default: the system's authorities. */
+    /** PEM file of the authority that signed the registry. Default: those that come with Node.js. */
     readonly caPath?: string | undefined
   }
   readonly sid?: SidConfig

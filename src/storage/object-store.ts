@@ -15,7 +15,7 @@ export interface ObjectStoreOptions {
     | { accessKeyId: string; secretAccessKey: string; sessionToken?: string | undefined }
     | undefined
   pathStyle?: boolean | undefined
-  /** PEM file of the authority that signed the endpoint's certificate. Default: the system's authorities. */
+  /** PEM file of the authority that signed the endpoint's certificate. Default: those that come with Node.js. */
   caPath?: string | undefined
   /** Longest time one call may take, its retries included. Default 30 s. */
   requestTimeoutMs?: number | undefined

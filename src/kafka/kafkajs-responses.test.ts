@@ -97,6 +97,24 @@ test('memory is used again only when it was given to a response and is whole bac
   assert.equal(views[2]!.toString('latin1', 0, 3), 'ccc')
 })
 
+test('memory is used again for answers that have grown, which fit nothing that was kept before', () => {
+  const { connection } = connect()
+  const MIB = 1024 * 1024
+  let view: Buffer | undefined
+  connection.requestQueue.fulfillRequest = ({ payload }) => {
+    view = payload
+  }
+  const memories: ArrayBufferLike[] = []
+  // As a backlog is read: small answers first, then ever larger ones, then all of one size.
+  for (const size of [0.1, 1, 2, 3, 4, 5, 6, 7, 7, 7, 7].map((mib) => Math.round(mib * MIB))) {
+    connection.processData(encode(1, Buffer.alloc(size)))
+    memories.push(view!.buffer)
+    recycleResponse(view!)
+  }
+  assert.deepEqual(new Set(memories.slice(-4)).size, 1, 'one memory for all of one size')
+  assert.equal(memories[0]!.byteLength, 0, 'what was too small was given back')
+})
+
 test('what a handshake is answered goes to it whole, with its length', () => {
   const { connection } = connect()
   const seen: Buffer[] = []

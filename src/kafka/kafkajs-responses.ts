@@ -40,7 +40,7 @@ export interface ReceivingConnection {
 
 /** Memory that responses were given: no other is ever taken back. */
 const given = new WeakSet<ArrayBufferLike>()
-/** Memory of large responses that were read, for the next ones. */
+/** Memory of large responses that were read, for the next ones; the largest first. */
 const kept: Buffer[] = []
 
 /**
@@ -49,8 +49,13 @@ const kept: Buffer[] = []
  */
 export function recycleResponse(view: Uint8Array): void {
   const { buffer } = view
-  if (!given.delete(buffer) || kept.length >= MAX_KEPT || buffer.byteLength > MAX_KEPT_BYTES) return
+  if (!given.delete(buffer) || buffer.byteLength > MAX_KEPT_BYTES) return
   kept.push(Buffer.from(buffer))
+  kept.sort((a, b) => b.length - a.length)
+  if (kept.length <= MAX_KEPT) return
+  // The smallest goes, and at once: answers grow while a backlog begins to be read, and would fit none of those that are kept.
+  const smallest = kept.pop()!
+  ;(smallest.buffer as ArrayBuffer).transfer(0)
 }
 
 /**
@@ -112,7 +117,7 @@ function processData(this: ReceivingConnection, chunk: Buffer): void {
 
 function memoryFor(size: number): Buffer {
   if (size < MIN_KEPT_BYTES) return Buffer.allocUnsafe(size)
-  const place = kept.findIndex((one) => one.length >= size)
+  const place = kept.findLastIndex((one) => one.length >= size)
   const found = place < 0 ? undefined : kept.splice(place, 1)[0]
   // Rounded up, so that the next response fits as well. What is not written takes no memory.
   const whole = found ?? Buffer.allocUnsafeSlow(Math.ceil(size / ROUND_BYTES) * ROUND_BYTES)

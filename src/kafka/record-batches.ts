@@ -41,21 +41,25 @@ export class FetchedMessage {
   readonly batchContext: BatchContext
   readonly attributes = 0
   readonly magicByte = MAGIC
+  /** Of key, value and headers. */
+  readonly byteLength: number
   readonly #bytes: Buffer
   readonly #keyAt: number
   readonly #offset: number
   readonly #appendTimeMs: number
 
-  /** @param keyAt where key, value and headers lie in `bytes`; they are known to be whole */
+  /** @param keyAt where key, value and headers lie in `bytes`, `byteLength` of them; they are known to be whole */
   constructor(
     bytes: Buffer,
     keyAt: number,
+    byteLength: number,
     offset: number,
     appendTimeMs: number,
     batchContext: BatchContext,
   ) {
     this.#bytes = bytes
     this.#keyAt = keyAt
+    this.byteLength = byteLength
     this.#offset = offset
     this.#appendTimeMs = appendTimeMs
     this.batchContext = batchContext
@@ -163,7 +167,7 @@ function readRecords(records: Buffer, bytes: Buffer, at: number, messages: Fetch
     const keyAt = reader.at
     if (!reader.skipRest(end)) throw damaged(bytes, at, `its record ${index} is cut short`)
     const appendTimeMs = appendTime ?? firstTimestamp + timestampDelta
-    messages.push(new FetchedMessage(records, keyAt, offset, appendTimeMs, context))
+    messages.push(new FetchedMessage(records, keyAt, end - keyAt, offset, appendTimeMs, context))
   }
 }
 

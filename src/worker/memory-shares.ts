@@ -27,7 +27,7 @@ export function memoryShares(maxMemoryBytes: number): MemoryShares {
   const part = (share: number): number => Math.floor(maxMemoryBytes * share)
   return {
     openBytes: part(0.25),
-    undeliveredBytes: part(0.12),
+    undeliveredBytes: part(0.09),
     // The rows that a sink makes of a batch take more than twice its bytes, and two batches are on their way.
     batchBytes: Math.min(32 * MIB, part(0.035)),
     bestEffortBytes: part(0.04),

@@ -17,6 +17,8 @@ import { TimeBounds } from './time-bounds.ts'
 export type RecordTable = 'spans' | 'node_trace_logs' | 'node_logs' | 'id_lookup'
 export const RECORD_TABLES: readonly RecordTable[] = ['spans', 'node_trace_logs', 'node_logs', 'id_lookup']
 
+const DAY_MS = 86_400_000
+
 /** Feeders that wait for their next block. */
 export class RowsPool<R extends Rows> {
   readonly #free: R[] = []
@@ -58,7 +60,7 @@ export class RowSet {
   readonly #spans: DayBlocks<SpanRows>
   readonly #logs: DayBlocks<LogRows>
   readonly #nodes: DayBlocks<NodeRows>
-  #lookup: OpenBlock<LookupRows> | undefined
+  readonly #lookups: DayBlocks<LookupRows>
 
   /**
    * @param walks from bytes to rows; without them every record goes by objects
@@ -78,6 +80,7 @@ export class RowSet {
     this.#spans = new DayBlocks(() => pools.spans.take(), limits)
     this.#logs = new DayBlocks(() => pools.logs.take(), limits)
     this.#nodes = new DayBlocks(() => pools.nodes.take(), limits)
+    this.#lookups = new DayBlocks(() => pools.lookup.take(), limits)
   }
 
   /** Throws what `record.decode` throws, before any row is made. */
@@ -96,12 +99,12 @@ export class RowSet {
 
   /** The blocks by table, ready to be sent. Call once, after the last record. */
   blocks(): { table: RecordTable; open: OpenBlock<Rows> }[] {
-    if (this.#lookup !== undefined) this.#lookup.rows.fill()
+    for (const { rows } of this.#lookups.blocks) rows.fill()
     return [
       ...this.#spans.blocks.map((open) => ({ table: 'spans' as const, open })),
       ...this.#logs.blocks.map((open) => ({ table: 'node_trace_logs' as const, open })),
       ...this.#nodes.blocks.map((open) => ({ table: 'node_logs' as const, open })),
-      ...(this.#lookup === undefined ? [] : [{ table: 'id_lookup' as const, open: this.#lookup }]),
+      ...this.#lookups.blocks.map((open) => ({ table: 'id_lookup' as const, open })),
     ]
   }
 
@@ -109,7 +112,7 @@ export class RowSet {
     for (const { rows } of this.#spans.blocks) this.#pools.spans.give(rows)
     for (const { rows } of this.#logs.blocks) this.#pools.logs.give(rows)
     for (const { rows } of this.#nodes.blocks) this.#pools.nodes.give(rows)
-    if (this.#lookup !== undefined) this.#pools.lookup.give(this.#lookup.rows)
+    for (const { rows } of this.#lookups.blocks) this.#pools.lookup.give(rows)
   }
 
   #walkFor(record: FragmentRecord): SpanWalk | undefined {
@@ -151,10 +154,9 @@ export class RowSet {
     this.#lookupFor(record).add({ ...identityOf(log), traceIds }, times, record.receivedAtMs)
   }
 
+  /** By the day on which the record was received: the table's partitions are weeks of it, and a replayed record may name any. */
   #lookupFor(record: FragmentRecord): LookupRows {
-    this.#lookup ??= { rows: this.#pools.lookup.take(), records: [], days: new Set() }
-    this.#lookup.records.push(record)
-    return this.#lookup.rows
+    return this.#lookups.rowsForDay(Math.floor(record.receivedAtMs / DAY_MS), record)
   }
 }
 

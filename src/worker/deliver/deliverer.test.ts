@@ -299,9 +299,10 @@ test('a record that a sink refuses becomes one dead letter with its original byt
   assert.deepEqual(task.settled, [[1, 4]])
 })
 
-/** A sink that refuses every record of a partition while it is told to. */
+/** A sink that refuses every record of a partition while it is told to, and some for ever. */
 class RefusingSink extends FakeSink {
   isRefusing = true
+  readonly alwaysRefused = new Set<number>()
   readonly #partition: number
   constructor(partition: number) {
     super('table')
@@ -310,7 +311,10 @@ class RefusingSink extends FakeSink {
   override async write(fragments: readonly Fragment[], signal: AbortSignal): Promise<WriteResult> {
     await super.write(fragments, signal)
     const records = fragments.flatMap((fragment) => fragment.records)
-    const bad = records.filter(({ partition }) => this.isRefusing && partition === this.#partition)
+    const bad = records.filter(
+      ({ partition, offset }) =>
+        partition === this.#partition && (this.isRefusing || this.alwaysRefused.has(offset)),
+    )
     return { refused: bad.map((record) => ({ record, reason: 'VIOLATED_CONSTRAINT (code 469)' })) }
   }
 }
@@ -399,6 +403,55 @@ test('a fragment that is tried again while dead letters of its first batch are s
   await settlePromises()
   assert.equal(setup.deliverer.undeliveredBytes, 0)
   assert.deepEqual(setup.released.toSorted(), [0, 1, 2, 3, 4])
+})
+
+test('a partition goes on when the record at which it stopped is taken, also when another record of that fragment stays refused', async () => {
+  const { sink, clock, caps, setup, tasks } = setUpRefusing()
+  const [bad] = tasks
+  setup.add(bad, [0, 1, 2, 3])
+  setup.add(bad, [4])
+  await clock.advance(1_000)
+  assert.deepEqual(
+    caps.stops.map(({ offset }) => offset),
+    [3],
+  )
+  sink.isRefusing = false
+  sink.alwaysRefused.add(0)
+  await clock.advance(61_000)
+  for (const letter of setup.letters) letter.onStored()
+  await settlePromises()
+  assert.equal(caps.stops.length, 0)
+  assert.deepEqual(
+    setup.letters.map(({ offset }) => offset),
+    [0],
+  )
+  assert.deepEqual(bad.settled.toSorted(), [[0, 1, 2, 3], [4]])
+  assert.equal(setup.deliverer.undeliveredBytes, 0)
+})
+
+test('a partition whose record was taken stops again at the next one that is too many, with a fragment that is tried again', async () => {
+  const { sink, clock, caps, setup, tasks } = setUpRefusing()
+  const [bad] = tasks
+  setup.add(bad, [0, 1, 2, 3, 4, 5, 6, 7])
+  await clock.advance(1_000)
+  sink.isRefusing = false
+  for (const offset of [4, 5, 6, 7]) sink.alwaysRefused.add(offset)
+  await clock.advance(61_000)
+  assert.deepEqual(
+    caps.stops.map(({ offset }) => offset),
+    [7],
+  )
+  assert.deepEqual([setup.letters.length, bad.settled.length], [0, 0])
+  sink.alwaysRefused.delete(7)
+  await clock.advance(61_000)
+  for (const letter of setup.letters) letter.onStored()
+  await settlePromises()
+  assert.equal(caps.stops.length, 0)
+  assert.deepEqual(
+    setup.letters.map(({ offset }) => offset),
+    [4, 5, 6],
+  )
+  assert.deepEqual(bad.settled, [[0, 1, 2, 3, 4, 5, 6, 7]])
 })
 
 for (const [end, how] of [

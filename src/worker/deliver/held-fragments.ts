@@ -42,12 +42,15 @@ export class HeldFragments {
       const caps = this.#caps.of(task)
       if (caps === undefined) continue
       const { records } = part.fragment
+      const { stop } = caps.refused
+      // That record alone counts: another one of the fragment may be refused for good.
+      if (stop !== null && this.#probes.get(task) === part && !reasons.has(placeOf(stop))) {
+        this.#probes.delete(task)
+        caps.refused.release()
+      }
       const isGood = reasons.size === 0 || !records.some((record) => reasons.has(placeOf(record)))
       if (isGood) {
         caps.answeredRecords += records.length
-        if (this.#probes.get(task) !== part) continue
-        this.#probes.delete(task)
-        caps.refused.release()
       } else if (!this.#admit(part, reasons)) {
         this.#hold(task, part)
         held.add(part.shared)

@@ -1,9 +1,21 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SchemaWalks } from '../../codec/schema-walks.ts'
-import { TEST_RECEIVED_AT_MS, testBatch, testLog, testRecord, testRecordType } from '../fragments.testing.ts'
+import type { FragmentRecord } from '../../model/fragment.ts'
+import {
+  TEST_RECEIVED_AT_MS,
+  testBatch,
+  testLog,
+  testNode,
+  testRecord,
+  testRecordType,
+  testSpan,
+  testSpanId,
+} from '../fragments.testing.ts'
 import { LookupRows } from './lookup-rows.ts'
+import type { Column } from './native/column.ts'
 import type { Int64Column } from './native/fixed-columns.ts'
+import type { RowRange } from './row-parts.ts'
 import { RowSet, RowsPools } from './row-set.ts'
 import { compileSpanWalk } from './span-bytes-walk.ts'
 
@@ -46,3 +58,56 @@ for (const way of ['bytes', 'objects'] as const) {
     rows.release()
   })
 }
+
+/** Encoded columns of the blocks of a record, by table and column; of several calls one after another. */
+function columnsOf(record: FragmentRecord, ranges: readonly (RowRange | undefined)[]): Map<string, string> {
+  const walks = new SchemaWalks(testRecordType, compileSpanWalk)
+  const values = new Map<string, string>()
+  for (const range of ranges) {
+    const rows = new RowSet(new RowsPools(), { maxDays: 100, maxRows: 1_000 }, undefined, walks)
+    rows.add(record, range)
+    for (const { table, open } of rows.blocks()) {
+      const { columns } = open.rows.block as { columns?: Readonly<Record<string, Column>> }
+      assert.ok(columns)
+      open.rows.block.finish()
+      for (const name of ['span_id', 'log_id', 'place', 'chat_id', 'kafka_offset', 'id']) {
+        const parts: Buffer[] = []
+        columns[name]?.writeData(parts)
+        const key = `${table}.${name}`
+        values.set(key, (values.get(key) ?? '') + Buffer.concat(parts).toString('hex'))
+      }
+    }
+    rows.release()
+  }
+  return values
+}
+
+test('the rows of the parts of a record are those of the whole, each once', () => {
+  const spans = Array.from({ length: 7 }, (_, place) => testSpan({ spanId: testSpanId(place) }))
+  const batch = testRecord(testBatch({ spans }), { offset: 5 })
+  const log = testRecord(testLog({ trace: Array.from({ length: 7 }, () => testNode()) }), { offset: 6 })
+  const parts = [
+    { from: 0, to: 3 },
+    { from: 3, to: 6 },
+    { from: 6, to: 7 },
+  ]
+  for (const [record, tables] of [
+    [batch, ['spans.span_id', 'spans.chat_id', 'spans.kafka_offset']],
+    [
+      log,
+      [
+        'node_logs.place',
+        'node_logs.chat_id',
+        'node_trace_logs.log_id',
+        'node_trace_logs.chat_id',
+        'id_lookup.id',
+      ],
+    ],
+  ] as const) {
+    const [whole, inParts] = [columnsOf(record, [undefined]), columnsOf(record, parts)]
+    for (const name of tables) {
+      assert.notEqual(whole.get(name), undefined, name)
+      assert.equal(inParts.get(name), whole.get(name), name)
+    }
+  }
+})

@@ -9,6 +9,7 @@ import { LogRows, logContext } from './log-rows.ts'
 import { LookupRows } from './lookup-rows.ts'
 import { ChunkPool } from './native/chunk-pool.ts'
 import { NodeRows } from './node-rows.ts'
+import type { RowRange } from './row-parts.ts'
 import type { SpanWalk } from './span-bytes-walk.ts'
 import { SpanRows, spanBatchContext } from './span-rows.ts'
 import { TimeBounds } from './time-bounds.ts'
@@ -83,18 +84,28 @@ export class RowSet {
     this.#lookups = new DayBlocks(() => pools.lookup.take(), limits)
   }
 
-  /** Throws what `record.decode` throws, before any row is made. */
-  add(record: FragmentRecord): void {
-    const walk = this.#walkFor(record)
+  /**
+   * Throws what `record.decode` throws, before any row is made.
+   *
+   * @param range the rows that are wanted of it, when not all; such a record goes by objects
+   */
+  add(record: FragmentRecord, range?: RowRange): void {
+    const walk = range === undefined ? this.#walkFor(record) : undefined
     if (walk !== undefined) {
       const lookup = this.#wanted.has('id_lookup') ? this.#lookupFor(record) : undefined
       this.#spans.rowsForDay(record.day, record).bytes.append(walk, record, lookup)
       return
     }
-    this.#observer?.byObjects?.(byObjectsReason(record, this.#walks !== undefined))
+    this.#tellByObjects(record, range)
     const decoded = record.decode()
-    if ('spans' in decoded) this.#addSpans(record, decoded)
-    else this.#addLog(record, decoded)
+    if ('spans' in decoded) this.#addSpans(record, decoded, range)
+    else this.#addLog(record, decoded, range)
+  }
+
+  #tellByObjects(record: FragmentRecord, range: RowRange | undefined): void {
+    const reason = byObjectsReason(record, this.#walks !== undefined)
+    if (range === undefined) this.#observer?.byObjects?.(reason)
+    else if (range.from === 0) this.#observer?.byObjects?.(reason === 'no_walk' ? 'too_large' : reason)
   }
 
   /** The blocks by table, ready to be sent. Call once, after the last record. */
@@ -120,14 +131,15 @@ export class RowSet {
     return this.#walks?.get(record.schemaId)
   }
 
-  #addSpans(record: FragmentRecord, batch: SpanBatch): void {
-    if (batch.spans.length === 0) return
+  #addSpans(record: FragmentRecord, batch: SpanBatch, range: RowRange | undefined): void {
+    const spans = range === undefined ? batch.spans : batch.spans.slice(range.from, range.to)
+    if (spans.length === 0) return
     const context = spanBatchContext(record, batch)
     const wantsSpans = this.#wanted.has('spans')
     const traceIds: string[] = []
     const starts = this.#times
     starts.reset()
-    for (const span of batch.spans) {
+    for (const span of spans) {
       const times = spanTimes(span)
       starts.includeNs(times.startNs)
       if (traceIds.at(-1) !== span.traceId) traceIds.push(span.traceId)
@@ -137,16 +149,18 @@ export class RowSet {
     this.#lookupFor(record).add({ ...identityOf(batch), traceIds }, starts, record.receivedAtMs)
   }
 
-  #addLog(record: FragmentRecord, log: NodeTraceLog): void {
+  #addLog(record: FragmentRecord, log: NodeTraceLog, range: RowRange | undefined): void {
     const context = logContext(record, log)
     const { logTimeNs } = context
-    if (this.#wanted.has('node_trace_logs')) this.#logs.rowsFor(logTimeNs, record).append(context)
+    const { from, to } = range ?? { from: 0, to: log.trace.length }
+    if (this.#wanted.has('node_trace_logs') && from === 0)
+      this.#logs.rowsFor(logTimeNs, record).append(context)
     if (this.#wanted.has('node_logs')) {
-      log.trace.forEach((node, place) => {
-        this.#nodes.rowsFor(logTimeNs, record).append(context, node, place)
-      })
+      for (let place = from; place < to; place++) {
+        this.#nodes.rowsFor(logTimeNs, record).append(context, log.trace[place]!, place)
+      }
     }
-    if (!this.#wanted.has('id_lookup')) return
+    if (!this.#wanted.has('id_lookup') || from > 0) return
     const times = this.#times
     times.reset()
     times.includeNs(logTimeNs)

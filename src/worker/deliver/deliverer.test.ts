@@ -157,6 +157,7 @@ function makeDelivery(
       receivedAtMs: offset,
       byteLength: byteLength / offsets.length,
       rowCount: rowCount / offsets.length,
+      repeatedBytes: 0,
       hasLargeValue: false,
       bytes: Buffer.from(`value ${offset}`),
       bodyStart: 5,

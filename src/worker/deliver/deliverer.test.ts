@@ -320,7 +320,7 @@ class RefusingSink extends FakeSink {
   }
 }
 
-function setUpRefusing() {
+function setUpRefusing(limits = DELIVERER_LIMITS) {
   const sink = new RefusingSink(0)
   const optional = new FakeSink('optional')
   const clock = new ManualClock()
@@ -330,7 +330,7 @@ function setUpRefusing() {
     random: () => 1,
     logger: silentLogger,
   })
-  const setup = setUp([sink], [optional], { caps, clock })
+  const setup = setUp([sink], [optional], { caps, clock, limits })
   const tasks = [new FakeTask(0), new FakeTask(1)] as const
   const opened = tasks.map((task) => caps.open(task))
   return { sink, optional, clock, caps, setup, tasks, opened }
@@ -374,6 +374,29 @@ test('when a sink refuses too many records of a partition, that partition stops 
   assert.equal(caps.stops.length, 0)
   assert.equal(setup.deliverer.undeliveredBytes, 0)
   assert.equal(setup.released.length, 22)
+})
+
+test('other partitions go on when what is held of one takes more than the share of what may be undelivered', async () => {
+  const { sink, clock, setup, tasks } = setUpRefusing({ ...DELIVERER_LIMITS, maxUndeliveredBytes: 1_000 })
+  const [bad, good] = tasks
+  for (let offset = 0; offset < 20; offset++) setup.add(bad, [offset])
+  assert.deepEqual(setup.pauses, ['pause undelivered'])
+  await clock.advance(1_000)
+  for (const letter of setup.letters) letter.onStored()
+  await settlePromises()
+  assert.equal(setup.deliverer.undeliveredBytes, 1_700)
+  assert.deepEqual(setup.pauses, ['pause undelivered', 'resume undelivered'])
+  assert.equal(setup.deliverer.isIdle, true, 'waiting gives nothing back')
+  for (let offset = 0; offset < 5; offset++) {
+    setup.add(good, [offset])
+    await clock.advance(1_000)
+  }
+  assert.equal(good.settled.length, 5)
+  assert.equal(setup.pauses.length, 2)
+  sink.isRefusing = false
+  await clock.advance(61_000)
+  assert.equal(setup.deliverer.undeliveredBytes, 0)
+  assert.equal(bad.settled.length, 20)
 })
 
 test('good records in between end a run of refused ones, also when no batch of theirs has a refused one', async () => {

@@ -119,21 +119,22 @@ test('150 different days in one trace all arrive, before and after a merge', asy
   assert.equal(trace?.span_count, '300')
 })
 
-test('all of one batch is stored when its rows lie on more days than an insert may have', async () => {
+test('all of one batch is stored when its rows lie on more days and weeks than an insert may have', async () => {
   const fragments = Array.from({ length: 130 }, (_, day) => {
     const sid = `days-${day}-${randomUUID()}`
     return testFragment([
       testRecord(
         testBatch({ sid, spans: [testSpan({ startTimeNs: TEST_START_NS - BigInt(day) * DAY_NS })] }),
         {
-          receivedAtMs: Date.UTC(2026, 5, 15) - day * 86_400_000,
+          // Weeks apart, as replayed records may be: partitions of id_lookup are weeks.
+          receivedAtMs: Date.UTC(2026, 5, 15) - day * 7 * 86_400_000,
         },
       ),
     ])
   })
   await sink.write(fragments, signal)
   const sids = fragments.map(({ sid }) => sid)
-  for (const table of ['spans_exact', 'trace_fragments_exact']) {
+  for (const table of ['spans_exact', 'trace_fragments_exact', 'id_lookup_exact']) {
     const [row] = await client.query<{ count: string }>(
       `SELECT uniqExact(sid) AS count FROM ${table} WHERE sid IN {sids:Array(String)}`,
       { sids },

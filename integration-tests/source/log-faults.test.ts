@@ -178,6 +178,40 @@ describe('what the Java client writes', () => {
     assert.equal(source.stats().jumps, 0)
     await source.close()
   })
+
+  test('of transactions that overlap, nothing that was aborted is read, whichever began or ended first', async () => {
+    const topic = await freshTopic(servers, { partitions: 1 })
+    const groupId = freshName('group')
+    const producers = Array.from({ length: 2 }, () =>
+      kafkaFor(brokers).producer({
+        transactionalId: freshName('transactions'),
+        maxInFlightRequests: 1,
+        idempotent: true,
+        allowAutoTopicCreation: false,
+      }),
+    )
+    for (const producer of producers) await producer.connect()
+    for (let round = 0; round < 3; round++) {
+      const [outer, inner] = [await producers[0]!.transaction(), await producers[1]!.transaction()]
+      const send = (transaction: typeof outer, value: string) =>
+        transaction.send({ topic, messages: [{ key: 'k', value: `${value} ${round}` }] })
+      await send(outer, 'abort')
+      await send(inner, 'abort')
+      await send(outer, 'abort')
+      await inner.abort()
+      await send(outer, 'abort')
+      await outer.abort()
+      const committed = await producers[1]!.transaction()
+      await send(committed, 'commit')
+      await committed.commit()
+    }
+    for (const producer of producers) await producer.disconnect()
+    const { source, taken } = await startReader(topic, groupId)
+    await until('all is committed', () => isAllCommitted(brokers, topic, groupId))
+    assert.deepEqual([...taken.values()], ['commit 0', 'commit 1', 'commit 2'])
+    assert.equal(source.stats().jumps, 0)
+    await source.close()
+  })
 })
 
 test('a batch that is larger unpacked than the memory for it: the source ends with one line that names the place and what to change', async () => {

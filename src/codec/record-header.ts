@@ -17,6 +17,8 @@ export class RecordHeader {
    * `model/time.ts`, or when the record holds a payload reference.
    */
   day = NO_DAY
+  /** Bytes of the record that each of its rows says again: those of resource, scope, uid and chat id. */
+  repeatedBytes = 0
   /** True when a key that is watched (`RecordTypeOptions.watchedKeys`) occurs: {@link keyHits} says which and where, and means nothing otherwise. */
   hasWatchedKey = false
   readonly keyHits = new KeyHits()
@@ -36,6 +38,7 @@ export class RecordHeader {
     rowCount: number,
     hasLargeValue: boolean,
     day: number,
+    repeatedBytes: number,
   ): void {
     if (sidLength === 0 || sidLength > MAX_SID_BYTES) {
       throw new SiderealError(
@@ -50,6 +53,7 @@ export class RecordHeader {
     this.rowCount = rowCount
     this.hasLargeValue = hasLargeValue
     this.day = day
+    this.repeatedBytes = repeatedBytes
     this.hasWatchedKey = false
   }
 }

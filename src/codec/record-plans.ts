@@ -55,13 +55,21 @@ export const INSPECT_DECLARATIONS = 'let isLarge = false, hasReference = false'
 /** The fields of an item that give it a day. */
 export const SPAN_DAY: Plan['fields'] & {} = { start_time: { halves: 'v = dayOf(H, L)' } }
 
+/** What every row of the record says again. */
+const REPEATED: Plan = { enter: 'repeated -= p', leave: 'repeated += p' }
+const REPEATED_TEXT: Plan = { string: (_at, length) => `repeated += ${length}` }
+
 /** Entry with the parameter `header`. `startField`: the field of a row that says its day, if rows have one. */
 export function inspectPlan(idField: string, rowsField: string, startField: Plan['fields'] & {} = {}): Plan {
   return {
     required: ['sid', idField, rowsField],
-    enter: `let sidAt = 0, sidLength = 0, idAt = 0, rows = 0, day = ${NO_DAY}; isLarge = false; hasReference = false`,
+    enter: `let sidAt = 0, sidLength = 0, idAt = 0, rows = 0, day = ${NO_DAY}, repeated = 0; isLarge = false; hasReference = false`,
     fields: {
       sid: span('sid'),
+      uid: REPEATED_TEXT,
+      chat_id: REPEATED_TEXT,
+      resource: REPEATED,
+      scope: REPEATED,
       [idField]: { fixed: { size: 16, code: (at) => `idAt = ${at}` } },
       [rowsField]: {
         items: {
@@ -70,7 +78,7 @@ export function inspectPlan(idField: string, rowsField: string, startField: Plan
         },
       },
     },
-    leave: `header.set(b, sidAt, sidLength, idAt, rows, isLarge, hasReference ? ${NO_DAY} : day)`,
+    leave: `header.set(b, sidAt, sidLength, idAt, rows, isLarge, hasReference ? ${NO_DAY} : day, repeated)`,
   }
 }
 
@@ -87,10 +95,18 @@ if (found >= 0 && valueEnd >= 0) K.add(found, valueAt - start, valueEnd - start)
 
 /** The plan of an inspection that also finds watched keys. */
 export function watchKeys(plan: Plan): Plan {
+  const { resource } = plan.fields ?? {}
   return {
     ...plan,
     enter: `W = watch.keys; K = header.keyHits; K.clear(); start = p\n${plan.enter ?? ''}`,
-    fields: { resource: { enter: 'W = watch.resourceKeys', leave: 'W = watch.keys' }, ...plan.fields },
+    fields: {
+      ...plan.fields,
+      resource: {
+        ...resource,
+        enter: `W = watch.resourceKeys\n${resource?.enter ?? ''}`,
+        leave: `${resource?.leave ?? ''}\nW = watch.keys`,
+      },
+    },
     leave: `${plan.leave ?? ''}\nheader.hasWatchedKey = K.count > 0`,
   }
 }

@@ -212,6 +212,24 @@ test('a string over the payload limit is noticed wherever it may be offloaded, a
   assert.equal(isLarge({ ...batchWith(at), chatId: over }), false)
 })
 
+test('what each row of a record says again is counted: resource, scope, uid and chat id, and nothing else', () => {
+  const repeatedOf = (batch: SpanBatch): number => {
+    const framed = writer.encodeSpanBatch(batch, 7)
+    batches.type.inspect(framed, BODY_START, framed.length, header)
+    return header.repeatedBytes
+  }
+  const plain = batchWith('short')
+  const before = repeatedOf(plain)
+  const long = 'x'.repeat(1_000)
+  const attributes = [...plain.resource.attributes, { key: 'args', value: long }]
+  assert.equal(repeatedOf({ ...plain, uid: plain.uid + long, chatId: plain.chatId + long }), before + 2_000)
+  // With the key, both lengths and the tag of the union.
+  assert.equal(repeatedOf({ ...plain, resource: { ...plain.resource, attributes } }) - before >= 1_008, true)
+  assert.equal(repeatedOf({ ...plain, scope: { ...plain.scope, version: long } }) - before >= 1_001, true)
+  assert.equal(repeatedOf({ ...plain, spans: [...plain.spans, ...plain.spans] }), before)
+  assert.equal(repeatedOf({ ...plain, appId: long }), before, 'a dictionary holds it once')
+})
+
 test('a span with 10,000 attributes goes through unchanged', () => {
   const attributes = Array.from({ length: 10_000 }, (_, i) => ({ key: `k${i % 9_000}`, value: BigInt(i) }))
   const batch = batchWith(null, { attributes })

@@ -33,6 +33,8 @@ export interface FragmentRecord {
   readonly byteLength: number
   /** Spans of a batch, or nodes of a log. */
   readonly rowCount: number
+  /** Bytes of the Avro value that each row says again: resource, scope, uid and chat id. */
+  readonly repeatedBytes: number
   /** True when some string of the record is over the payload limit, so that offload has to change it. */
   readonly hasLargeValue: boolean
   /**

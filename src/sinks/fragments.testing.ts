@@ -59,6 +59,7 @@ export function testRecord(
     receivedAtMs: options.receivedAtMs ?? TEST_RECEIVED_AT_MS,
     byteLength: bytes.byteLength - BODY_START,
     rowCount: isSpans ? value.spans.length : value.trace.length,
+    repeatedBytes: header.repeatedBytes,
     hasLargeValue: false,
     day: header.day,
     isChanged: replaced !== undefined,

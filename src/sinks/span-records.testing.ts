@@ -67,6 +67,7 @@ export function plainRecord(writer: TestWriter, bytes: Buffer, offset: number): 
     receivedAtMs: TEST_RECEIVED_AT_MS + offset,
     byteLength: bytes.length,
     rowCount: header.rowCount,
+    repeatedBytes: header.repeatedBytes,
     hasLargeValue: header.hasLargeValue,
     day: header.day,
     isChanged: false,

@@ -6,6 +6,8 @@ export interface MemoryShares {
   readonly undeliveredBytes: number
   /** One batch of fragments. */
   readonly batchBytes: number
+  /** Rows that a sink makes of a batch and holds at a time: those of a batch whose records repeat much are made part by part. */
+  readonly rowBytes: number
   /** What best-effort sinks may keep waiting, each. */
   readonly bestEffortBytes: number
   /** Letters that wait for the dead-letter topic. */
@@ -25,11 +27,13 @@ const MIB = 1024 * KIB
 /** @param maxMemoryBytes what the process may use (`SIDEREAL_MAX_MEMORY`), at least 64 MiB */
 export function memoryShares(maxMemoryBytes: number): MemoryShares {
   const part = (share: number): number => Math.floor(maxMemoryBytes * share)
+  const batchBytes = Math.min(32 * MIB, part(0.035))
   return {
     openBytes: part(0.25),
     undeliveredBytes: part(0.09),
     // The rows that a sink makes of a batch take more than twice its bytes, and two batches are on their way.
-    batchBytes: Math.min(32 * MIB, part(0.035)),
+    batchBytes,
+    rowBytes: Math.floor(batchBytes * 2.5),
     bestEffortBytes: part(0.04),
     deadLetterBytes: Math.min(16 * MIB, part(0.02)),
     fetchPartitionBytes: Math.min(MIB, Math.max(128 * KIB, Math.floor(maxMemoryBytes / 256))),

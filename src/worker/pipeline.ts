@@ -105,7 +105,7 @@ export class Pipeline {
         this.deliverer.scaleShare(scale)
       },
       onPause: (isPaused) => (isPaused ? deps.gate.pause('memory') : deps.gate.resume('memory')),
-      isIdle: () => this.deliverer.undeliveredBytes === 0,
+      isIdle: () => this.deliverer.isIdle,
     })
   }
 

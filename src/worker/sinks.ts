@@ -17,6 +17,8 @@ export interface SinkChoice {
 
 export interface SinkSettings {
   readonly clickHouse: ClickHouseOptions
+  /** Bytes of rows that one write to ClickHouse holds at a time. */
+  readonly maxRowBytes: number
   /** `bytes`: records become rows and OTLP from their bytes, where that can be. */
   readonly feeder: 'bytes' | 'objects'
   readonly otlp: {
@@ -54,6 +56,7 @@ function openSink(name: SinkChoice['name'], settings: SinkSettings): Sink {
         client: new ClickHouse(settings.clickHouse),
         recordTypes: settings.recordTypes,
         feeder: settings.feeder,
+        maxRowBytes: settings.maxRowBytes,
         observer: observeByObjects(name, settings),
       })
     case 'otlp':

@@ -79,9 +79,11 @@ export class Worker {
     const store = objectStoreConnection(config)
     this.#store = store === undefined ? null : openObjectStore(store.url, store)
     const counters = this.#counters
+    const shares = memoryShares(worker.maxMemoryBytes)
     this.#processor = openProcessor({ store: this.#store, clock, random, counters, logger, ...limits })
     this.#sinks = openSinks(worker.sinks, {
       clickHouse: clickHouseConnection(config),
+      maxRowBytes: shares.rowBytes,
       feeder: config.clickhouse.feeder,
       otlp: config.otlp,
       recordTypes: (schemaId) => this.#schemas.cached(schemaId),
@@ -94,7 +96,6 @@ export class Worker {
       brokers,
       logger,
     })
-    const shares = memoryShares(worker.maxMemoryBytes)
     const requestTimeoutMs = sourceRequestMs(worker.sessionTimeoutMs)
     this.#source = new Source(
       {

@@ -78,13 +78,13 @@ export const CAP_MUTATIONS: readonly Mutation[] = [
   mutation(
     'fragments held at a cap not written when the stop ends',
     `${DELIVER}held-fragments.ts`,
-    'if (parts.length > 0) this.#retry(parts)',
-    'if (parts.length < 0) this.#retry(parts)',
+    'if (parts.length > 0) this.#tryAgain(parts)',
+    'if (parts.length < 0) this.#tryAgain(parts)',
   ),
   mutation(
     'fragment at a cap never tried again',
     `${DELIVER}held-fragments.ts`,
-    '    this.#retry([probe])\n',
+    '    this.#tryAgain([probe])\n',
     '',
   ),
   mutation(

@@ -9,6 +9,7 @@ import { LogRows, logContext } from './log-rows.ts'
 import { LookupRows } from './lookup-rows.ts'
 import { ChunkPool } from './native/chunk-pool.ts'
 import { NodeRows } from './node-rows.ts'
+import type { RowRange } from './row-parts.ts'
 import type { SpanWalk } from './span-bytes-walk.ts'
 import { SpanRows, spanBatchContext } from './span-rows.ts'
 import { TimeBounds } from './time-bounds.ts'
@@ -16,6 +17,8 @@ import { TimeBounds } from './time-bounds.ts'
 /** The tables that are written record by record, all at once. */
 export type RecordTable = 'spans' | 'node_trace_logs' | 'node_logs' | 'id_lookup'
 export const RECORD_TABLES: readonly RecordTable[] = ['spans', 'node_trace_logs', 'node_logs', 'id_lookup']
+
+const DAY_MS = 86_400_000
 
 /** Feeders that wait for their next block. */
 export class RowsPool<R extends Rows> {
@@ -58,7 +61,7 @@ export class RowSet {
   readonly #spans: DayBlocks<SpanRows>
   readonly #logs: DayBlocks<LogRows>
   readonly #nodes: DayBlocks<NodeRows>
-  #lookup: OpenBlock<LookupRows> | undefined
+  readonly #lookups: DayBlocks<LookupRows>
 
   /**
    * @param walks from bytes to rows; without them every record goes by objects
@@ -78,30 +81,41 @@ export class RowSet {
     this.#spans = new DayBlocks(() => pools.spans.take(), limits)
     this.#logs = new DayBlocks(() => pools.logs.take(), limits)
     this.#nodes = new DayBlocks(() => pools.nodes.take(), limits)
+    this.#lookups = new DayBlocks(() => pools.lookup.take(), limits)
   }
 
-  /** Throws what `record.decode` throws, before any row is made. */
-  add(record: FragmentRecord): void {
-    const walk = this.#walkFor(record)
+  /**
+   * Throws what `record.decode` throws, before any row is made.
+   *
+   * @param range the rows that are wanted of it, when not all; such a record goes by objects
+   */
+  add(record: FragmentRecord, range?: RowRange): void {
+    const walk = range === undefined ? this.#walkFor(record) : undefined
     if (walk !== undefined) {
       const lookup = this.#wanted.has('id_lookup') ? this.#lookupFor(record) : undefined
       this.#spans.rowsForDay(record.day, record).bytes.append(walk, record, lookup)
       return
     }
-    this.#observer?.byObjects?.(byObjectsReason(record, this.#walks !== undefined))
+    this.#tellByObjects(record, range)
     const decoded = record.decode()
-    if ('spans' in decoded) this.#addSpans(record, decoded)
-    else this.#addLog(record, decoded)
+    if ('spans' in decoded) this.#addSpans(record, decoded, range)
+    else this.#addLog(record, decoded, range)
+  }
+
+  #tellByObjects(record: FragmentRecord, range: RowRange | undefined): void {
+    const reason = byObjectsReason(record, this.#walks !== undefined)
+    if (range === undefined) this.#observer?.byObjects?.(reason)
+    else if (range.from === 0) this.#observer?.byObjects?.(reason === 'no_walk' ? 'too_large' : reason)
   }
 
   /** The blocks by table, ready to be sent. Call once, after the last record. */
   blocks(): { table: RecordTable; open: OpenBlock<Rows> }[] {
-    if (this.#lookup !== undefined) this.#lookup.rows.fill()
+    for (const { rows } of this.#lookups.blocks) rows.fill()
     return [
       ...this.#spans.blocks.map((open) => ({ table: 'spans' as const, open })),
       ...this.#logs.blocks.map((open) => ({ table: 'node_trace_logs' as const, open })),
       ...this.#nodes.blocks.map((open) => ({ table: 'node_logs' as const, open })),
-      ...(this.#lookup === undefined ? [] : [{ table: 'id_lookup' as const, open: this.#lookup }]),
+      ...this.#lookups.blocks.map((open) => ({ table: 'id_lookup' as const, open })),
     ]
   }
 
@@ -109,7 +123,7 @@ export class RowSet {
     for (const { rows } of this.#spans.blocks) this.#pools.spans.give(rows)
     for (const { rows } of this.#logs.blocks) this.#pools.logs.give(rows)
     for (const { rows } of this.#nodes.blocks) this.#pools.nodes.give(rows)
-    if (this.#lookup !== undefined) this.#pools.lookup.give(this.#lookup.rows)
+    for (const { rows } of this.#lookups.blocks) this.#pools.lookup.give(rows)
   }
 
   #walkFor(record: FragmentRecord): SpanWalk | undefined {
@@ -117,14 +131,15 @@ export class RowSet {
     return this.#walks?.get(record.schemaId)
   }
 
-  #addSpans(record: FragmentRecord, batch: SpanBatch): void {
-    if (batch.spans.length === 0) return
+  #addSpans(record: FragmentRecord, batch: SpanBatch, range: RowRange | undefined): void {
+    const spans = range === undefined ? batch.spans : batch.spans.slice(range.from, range.to)
+    if (spans.length === 0) return
     const context = spanBatchContext(record, batch)
     const wantsSpans = this.#wanted.has('spans')
     const traceIds: string[] = []
     const starts = this.#times
     starts.reset()
-    for (const span of batch.spans) {
+    for (const span of spans) {
       const times = spanTimes(span)
       starts.includeNs(times.startNs)
       if (traceIds.at(-1) !== span.traceId) traceIds.push(span.traceId)
@@ -134,16 +149,18 @@ export class RowSet {
     this.#lookupFor(record).add({ ...identityOf(batch), traceIds }, starts, record.receivedAtMs)
   }
 
-  #addLog(record: FragmentRecord, log: NodeTraceLog): void {
+  #addLog(record: FragmentRecord, log: NodeTraceLog, range: RowRange | undefined): void {
     const context = logContext(record, log)
     const { logTimeNs } = context
-    if (this.#wanted.has('node_trace_logs')) this.#logs.rowsFor(logTimeNs, record).append(context)
+    const { from, to } = range ?? { from: 0, to: log.trace.length }
+    if (this.#wanted.has('node_trace_logs') && from === 0)
+      this.#logs.rowsFor(logTimeNs, record).append(context)
     if (this.#wanted.has('node_logs')) {
-      log.trace.forEach((node, place) => {
-        this.#nodes.rowsFor(logTimeNs, record).append(context, node, place)
-      })
+      for (let place = from; place < to; place++) {
+        this.#nodes.rowsFor(logTimeNs, record).append(context, log.trace[place]!, place)
+      }
     }
-    if (!this.#wanted.has('id_lookup')) return
+    if (!this.#wanted.has('id_lookup') || from > 0) return
     const times = this.#times
     times.reset()
     times.includeNs(logTimeNs)
@@ -151,10 +168,9 @@ export class RowSet {
     this.#lookupFor(record).add({ ...identityOf(log), traceIds }, times, record.receivedAtMs)
   }
 
+  /** By the day on which the record was received: the table's partitions are weeks of it, and a replayed record may name any. */
   #lookupFor(record: FragmentRecord): LookupRows {
-    this.#lookup ??= { rows: this.#pools.lookup.take(), records: [], days: new Set() }
-    this.#lookup.records.push(record)
-    return this.#lookup.rows
+    return this.#lookups.rowsForDay(Math.floor(record.receivedAtMs / DAY_MS), record)
   }
 }
 

@@ -12,6 +12,7 @@ import { quoteIdentifier } from '../../storage/clickhouse/migrations.ts'
 import { type BlockLimits, DayBlocks, type Rows } from './day-blocks.ts'
 import { FragmentRows } from './fragment-rows.ts'
 import { receivedAtNs } from './record-context.ts'
+import { type RowPart, rowBytes, rowParts } from './row-parts.ts'
 import { RECORD_TABLES, type RecordTable, RowSet, RowsPool, RowsPools } from './row-set.ts'
 import { compileSpanWalk, type SpanWalk } from './span-bytes-walk.ts'
 
@@ -22,6 +23,8 @@ export interface ClickHouseSinkOptions {
   recordTypes: (schemaId: number) => RecordType | undefined
   /** Rows of one insert. Default 100,000. */
   maxRowsPerInsert?: number
+  /** Bytes that the rows of records may take which one write holds at a time, about. Default 64 MiB. */
+  maxRowBytes?: number
   /** How records become rows: from their bytes where that can be, or all of them decoded to objects. Default `bytes`. */
   feeder?: 'bytes' | 'objects'
   /** Hears which records go by objects, and why. */
@@ -32,9 +35,19 @@ export interface ClickHouseSinkOptions {
 const MAX_DAYS_PER_INSERT = 100
 /** Rows that are made before other work gets its turn. */
 const ROWS_PER_TURN = 4_000
+const MAX_ROW_BYTES = 64 * 1024 * 1024
+/** A record whose rows take more is no record of a service, but would fill the disk. Its size in Kafka is bounded. */
+const MAX_ROW_BYTES_OF_RECORD = 512 * 1024 * 1024
 
 /** Why each refused record was refused. */
 type Refusals = Map<FragmentRecord, string>
+
+/** The records of an insert that was refused. */
+interface Suspects {
+  readonly table: RecordTable
+  readonly records: readonly FragmentRecord[]
+  readonly reason: string
+}
 
 /**
  * Writes fragments to the tables of ClickHouse: spans, logs, nodes and lookup rows at once, then the rows of `trace_fragments`, so that
@@ -49,6 +62,7 @@ export class ClickHouseSink implements Sink {
   readonly #pools = new RowsPools()
   readonly #fragmentRows = new RowsPool(() => new FragmentRows(this.#pools.chunks))
   readonly #limits: BlockLimits
+  readonly #maxRowBytes: number
   readonly #walks: SchemaWalks<SpanWalk> | undefined
   readonly #observer: ByObjectsObserver | undefined
 
@@ -61,6 +75,7 @@ export class ClickHouseSink implements Sink {
         : new SchemaWalks(options.recordTypes, compileSpanWalk, options.observer)
     this.#observer = options.observer
     this.#limits = { maxDays: MAX_DAYS_PER_INSERT, maxRows: options.maxRowsPerInsert ?? 100_000 }
+    this.#maxRowBytes = options.maxRowBytes ?? MAX_ROW_BYTES
   }
 
   async start(): Promise<void> {
@@ -98,19 +113,9 @@ export class ClickHouseSink implements Sink {
     refusals: Refusals,
     signal: AbortSignal,
   ): Promise<void> {
-    // Parts of a batch that was refused are made again, table by table: each record counts once.
-    const observer = tables === RECORD_TABLES ? this.#observer : undefined
-    const rows = new RowSet(this.#pools, this.#limits, tables, this.#walks, observer)
-    const suspects: { table: RecordTable; records: readonly FragmentRecord[]; reason: string }[] = []
-    try {
-      await this.#fill(rows, records, refusals, signal)
-      const inserts = rows.blocks().map(async ({ table, open }) => {
-        const reason = await this.#insert(table, open.rows, signal)
-        if (reason !== undefined) suspects.push({ table, records: open.records, reason })
-      })
-      await allSettledOrThrow(inserts)
-    } finally {
-      rows.release()
+    const suspects: Suspects[] = []
+    for (const part of rowParts(records, this.#maxRowBytes)) {
+      suspects.push(...(await this.#writePart(part, tables, refusals, signal)))
     }
     for (const { table, records: suspected, reason } of suspects) {
       const [only] = suspected
@@ -124,16 +129,44 @@ export class ClickHouseSink implements Sink {
     }
   }
 
+  /** Resolves to the records of those inserts that were refused. */
+  async #writePart(
+    part: RowPart,
+    tables: readonly RecordTable[],
+    refusals: Refusals,
+    signal: AbortSignal,
+  ): Promise<Suspects[]> {
+    // Parts of a batch that was refused are made again, table by table: each record counts once.
+    const observer = tables === RECORD_TABLES ? this.#observer : undefined
+    const rows = new RowSet(this.#pools, this.#limits, tables, this.#walks, observer)
+    const suspects: Suspects[] = []
+    try {
+      await this.#fill(rows, part, refusals, signal)
+      const inserts = rows.blocks().map(async ({ table, open }) => {
+        const reason = await this.#insert(table, open.rows, signal)
+        if (reason !== undefined) suspects.push({ table, records: open.records, reason })
+      })
+      await allSettledOrThrow(inserts)
+      return suspects
+    } finally {
+      rows.release()
+    }
+  }
+
   async #fill(
     rows: RowSet,
-    records: readonly FragmentRecord[],
+    { records, range }: RowPart,
     refusals: Refusals,
     signal: AbortSignal,
   ): Promise<void> {
     let sinceTurn = 0
     for (const record of records) {
+      if (rowBytes(record) > MAX_ROW_BYTES_OF_RECORD) {
+        refusals.set(record, tooManyBytes(record))
+        continue
+      }
       try {
-        rows.add(record)
+        rows.add(record, range)
       } catch (error) {
         if (!isSiderealError(error, 'SIDEREAL_RECORD_INVALID')) throw error
         refusals.set(record, error.message)
@@ -211,6 +244,10 @@ export class ClickHouseSink implements Sink {
       throw error
     }
   }
+}
+
+function tooManyBytes({ repeatedBytes, rowCount }: FragmentRecord): string {
+  return `each of its ${rowCount} rows would say ${repeatedBytes} bytes of resource, scope, uid and chat id again: ${MAX_ROW_BYTES_OF_RECORD} bytes in all are allowed. Shorten those, or send fewer spans a record`
 }
 
 function throwIfAborted(signal: AbortSignal): void {

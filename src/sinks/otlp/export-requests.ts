@@ -21,6 +21,8 @@ export interface ExportRequest {
   readonly spanCount: number
 }
 
+const REQUESTS_AT_A_TIME = 4
+
 export interface RequestLimits {
   readonly maxBytes: number
   readonly maxSpans: number
@@ -78,8 +80,10 @@ export function requestOf(parts: readonly RequestPart[]): ExportRequest {
 function encodeRecord(
   record: FragmentRecord,
   { bytes, writer, observer }: RecordEncoders,
-  limits: RequestLimits,
+  requestLimits: RequestLimits,
 ): RequestPart[] {
+  const maxSpans = spansAtATime(record, requestLimits)
+  const limits = maxSpans === requestLimits.maxSpans ? requestLimits : { ...requestLimits, maxSpans }
   const spanCount = record.rowCount
   const isWithinSpans = spanCount <= limits.maxSpans
   const encoded = isWithinSpans ? bytes?.encode(record) : undefined
@@ -93,6 +97,11 @@ function encodeRecord(
   const model = record.decode()
   const group = 'spans' in model ? { ...model, identity: identityOf(model) } : nodeLogSpans(model)
   return encodeSpans(record, group, 0, group.spans.length, writer, limits)
+}
+
+/** Spans say uid and chat id of their record again: so many of them are encoded at a time that this takes a few requests' bytes at most. */
+function spansAtATime({ repeatedBytes }: FragmentRecord, { maxBytes, maxSpans }: RequestLimits): number {
+  return Math.max(1, Math.min(maxSpans, Math.floor((REQUESTS_AT_A_TIME * maxBytes) / (repeatedBytes + 1))))
 }
 
 /** What the record says of all its spans, so that a tracing backend finds them by SID. Empty means unknown. */

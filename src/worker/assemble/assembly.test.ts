@@ -5,7 +5,7 @@ import { bundledSchema } from '../../codec/bundled-schemas.ts'
 import { compileRecordType, type RecordType } from '../../codec/record-type.ts'
 import { RecordWriter } from '../../codec/record-writer.ts'
 import type { DeadLetter } from '../../model/dead-letter.ts'
-import type { CappedRecord, DeadLetterCap } from '../../model/dead-letter-cap.ts'
+import type { CappedRecord, DeadLetterCap, PartitionCaps } from '../../model/dead-letter-cap.ts'
 import { SiderealError } from '../../model/errors.ts'
 import { REPLAY_HEADERS } from '../../model/first-arrival.ts'
 import { ManualClock } from '../../model/manual-clock.ts'
@@ -394,6 +394,34 @@ test('while a sink refuses too much of a partition, no record of it is taken and
   assert.equal(task.unblocked, 1)
   assert.equal(handler.onRecord(later), 'taken')
   assert.equal(closed.length, 1)
+})
+
+test('while a sink refuses too much of a partition, neither memory nor quiet cuts its traces, and the others stay within their share', () => {
+  const refused = new FakeCap()
+  const own = (): PartitionCaps => ({
+    reading: new FakeCap(),
+    refused: new FakeCap(),
+    close: () => undefined,
+  })
+  const maxOpenBytes = 1024 * 1024
+  const { assembly, closed } = setUp({
+    maxOpenBytes,
+    openCaps: (task) => (task.partition === 0 ? { ...own(), refused } : own()),
+  })
+  const [stopped, other] = [0, 1].map((partition) => assembly.handlerFor(new FakeTask(partition)))
+  const bulk = 'x'.repeat(3_000)
+  for (let i = 0; i < 100; i++)
+    stopped?.onRecord(spansRecord(i, 1_000, `stopped-${i}`, [span(1, null, bulk)]))
+  refused.isStopped = true
+  for (let i = 0; i < 1_000; i++) other?.onRecord(spansRecord(i, 2_000, `other-${i}`, [span(1, null, bulk)]))
+  stopped?.onQuiet(10_000_000)
+  stopped?.onTick()
+  assert.ok(assembly.openBytes <= maxOpenBytes + 10_000)
+  assert.ok(closed.length > 500)
+  assert.ok(closed.every(({ fragment }) => fragment.sid.startsWith('other')))
+  refused.release()
+  stopped?.onQuiet(10_000_000)
+  assert.equal(closed.filter(({ fragment }) => fragment.sid.startsWith('stopped')).length, 100)
 })
 
 test('a replayed record has the time of its first arrival in rows, facts and dead letters, and never in the clock that closes traces', () => {

@@ -5,9 +5,13 @@ import type { OpenTrace } from './open-trace.ts'
 import type { SlabPool } from './slabs.ts'
 import type { TraceRecord } from './trace-record.ts'
 
-/** Heap that the facts of a fragment cost, and of each of its rows: counted, as for a flood of tiny traces they are most of it. */
+/** Heap that the facts of a fragment cost for each of its apps, and for each of its rows: counted, as for a flood of tiny traces they are most of it. */
 const FACTS_OVERHEAD_BYTES = 1_700
 const ROW_FACTS_BYTES = 20
+/** On top, measured: for each node, for each node id that is announced, for each root with a remote parent, beside its name. */
+const NODE_FACTS_BYTES = 125
+const ANNOUNCED_BYTES = 100
+const REMOTE_ROOT_BYTES = 150
 
 const NO_HEADERS: RecordHeaders = {}
 
@@ -27,7 +31,7 @@ export class ClosedFragment {
     slabs: SlabPool,
   ) {
     this.task = task
-    this.heldBytes = trace.heldBytes + FACTS_OVERHEAD_BYTES + trace.rowCount * ROW_FACTS_BYTES
+    this.heldBytes = trace.heldBytes + trace.rowCount * ROW_FACTS_BYTES + factsBytes(facts)
     this.#records = trace.records
     this.#slabs = slabs
     for (const record of trace.records) slabs.pin(record)
@@ -49,4 +53,13 @@ export class ClosedFragment {
   release(): void {
     for (const record of this.#records) this.#slabs.release(record)
   }
+}
+
+function factsBytes(facts: readonly FragmentFacts[]): number {
+  let bytes = facts.length * FACTS_OVERHEAD_BYTES
+  for (const { nodes, announced, remoteRoots } of facts) {
+    bytes += nodes.length * NODE_FACTS_BYTES + announced.length * ANNOUNCED_BYTES
+    for (const { name } of remoteRoots) bytes += REMOTE_ROOT_BYTES + name.length
+  }
+  return bytes
 }

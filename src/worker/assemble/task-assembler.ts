@@ -52,8 +52,9 @@ export class TaskAssembler implements TaskHandler {
     })
   }
 
+  /** Infinity = nothing to close. What a sink refuses would be held when it is closed: that gives no memory back. */
   get oldestMs(): number {
-    return this.#table.oldestMs
+    return this.#caps.refused.isStopped ? Number.POSITIVE_INFINITY : this.#table.oldestMs
   }
 
   onRecord(record: SourceRecord): 'taken' | 'blocked' {
@@ -76,6 +77,7 @@ export class TaskAssembler implements TaskHandler {
   }
 
   onQuiet(clockMs: number): void {
+    if (this.#caps.refused.isStopped) return
     this.#table.advance(clockMs)
     this.#account()
   }
@@ -95,8 +97,9 @@ export class TaskAssembler implements TaskHandler {
     this.#shared.forget(this)
   }
 
-  /** For `memory_pressure`: false = there is no open trace. */
+  /** For `memory_pressure`: false = there is nothing to close. */
   closeOldest(): boolean {
+    if (this.#caps.refused.isStopped) return false
     const isClosed = this.#table.closeOldest()
     this.#account()
     return isClosed

@@ -15,6 +15,7 @@ export class TraceRecord implements FragmentRecord, SlabPlace {
   readonly receivedAtMs: number
   readonly firstArrival: FirstArrival | undefined
   readonly rowCount: number
+  readonly repeatedBytes: number
   readonly hasLargeValue: boolean
   readonly day: number
   readonly storedBytes: number
@@ -32,7 +33,12 @@ export class TraceRecord implements FragmentRecord, SlabPlace {
     appendTimeMs: number,
     firstArrival: FirstArrival | undefined,
     type: RecordType,
-    about: { readonly rowCount: number; readonly hasLargeValue: boolean; readonly day: number },
+    about: {
+      readonly rowCount: number
+      readonly repeatedBytes: number
+      readonly hasLargeValue: boolean
+      readonly day: number
+    },
     storedBytes: number,
     headers: RecordHeaders | null,
   ) {
@@ -42,6 +48,7 @@ export class TraceRecord implements FragmentRecord, SlabPlace {
     this.receivedAtMs = firstArrival?.appendTimeMs ?? appendTimeMs
     this.firstArrival = firstArrival
     this.rowCount = about.rowCount
+    this.repeatedBytes = about.repeatedBytes
     this.hasLargeValue = about.hasLargeValue
     this.day = about.day
     this.storedBytes = storedBytes

@@ -37,8 +37,8 @@ const logs = fc
         { weight: 9, arbitrary: fc.integer({ min: -3, max: 12 }) },
         fc.integer({ min: 0, max: 250 }),
       ),
-      byteLength: fc.integer({ min: 1, max: 200 }),
-      rowCount: fc.integer({ min: 1, max: 5 }),
+      byteLength: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 200 })),
+      rowCount: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 5 })),
       headerBytes: fc.integer({ min: 0, max: 1_000 }),
       says: fc.constantFrom<Completeness>('complete', 'complete_if_idle', 'incomplete'),
     }),
@@ -118,7 +118,8 @@ function oracle(log: readonly Entry[]): Cut[] {
       closeDue(streamMs)
       const rows = open.reduce((sum, one) => sum + one.entry.rowCount, 0)
       const bytes = open.reduce((sum, one) => sum + one.entry.byteLength, 0)
-      if (open.length > 0 && rows + entry.rowCount > rules.maxRows) cut('span_limit')
+      const isFull = rows + entry.rowCount > rules.maxRows || open.length >= rules.maxRows
+      if (open.length > 0 && isFull) cut('span_limit')
       else if (open.length > 0 && bytes + entry.byteLength > rules.maxBytes) cut('bytes_limit')
       open.push({ entry, atMs: streamMs })
     }
@@ -154,6 +155,29 @@ test('each SID is cut exactly where the rule says', () => {
       assert.deepEqual(sorted(run(log, () => false)), sorted(oracle(log)))
     }),
     { numRuns: 300 },
+  )
+})
+
+test('records without a span or a node are no more in a trace than spans may be: they cost as much', () => {
+  const log = Array.from(
+    { length: 30 },
+    (_, offset): Entry => ({
+      offset,
+      sid: 'a',
+      appendMs: 1_000,
+      byteLength: 1,
+      rowCount: 0,
+      headerBytes: 0,
+      says: 'incomplete',
+    }),
+  )
+  assert.deepEqual(
+    run(log, () => false).map(({ reason, offsets }) => [reason, offsets.length]),
+    [
+      ['span_limit', 12],
+      ['span_limit', 12],
+      ['late', 6],
+    ],
   )
 })
 

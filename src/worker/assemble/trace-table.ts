@@ -17,7 +17,7 @@ export interface ClosingRules {
   readonly idleMs: number
   /** After its first record. Default 15 min. */
   readonly maxAgeMs: number
-  /** Spans and nodes. Default 10,000. */
+  /** Spans and nodes; and records, since one may have neither. Default 10,000. */
   readonly maxRows: number
   /** Bytes of its records. Default 32 MiB. */
   readonly maxBytes: number
@@ -109,7 +109,7 @@ export class TraceTable<R extends TraceEntry> {
     if (trace !== undefined) {
       // Before the record is in, not after: so a trace never exceeds the limit by more than its first record does.
       const reason: CloseReason | null =
-        trace.rowCount + record.rowCount > rules.maxRows
+        trace.rowCount + record.rowCount > rules.maxRows || trace.records.length >= rules.maxRows
           ? 'span_limit'
           : trace.byteLength + record.byteLength > rules.maxBytes
             ? 'bytes_limit'

@@ -9,7 +9,11 @@ import { DELIVERER_LIMITS } from './deliverer-limits.ts'
 import { SharedDelivery } from './delivery.ts'
 
 function setUp(
-  change: { logger?: Logger; refuse?: (fragments: readonly Fragment[]) => RefusedRecord[] } = {},
+  change: {
+    logger?: Logger
+    refuse?: (fragments: readonly Fragment[]) => RefusedRecord[]
+    countLost?: (sink: string, records: number) => void
+  } = {},
 ) {
   const clock = new ManualClock()
   const answers: (() => void)[] = []
@@ -35,14 +39,14 @@ function setUp(
     metrics: {
       observeWrite: () => undefined,
       countError: () => undefined,
-      countLost: () => assert.fail('nothing may be lost'),
+      countLost: change.countLost ?? (() => assert.fail('nothing may be lost')),
       countRefused: () => undefined,
     },
   })
   return { clock, answers, written, gate, queue }
 }
 
-function queued(sid: string) {
+function queued(sid: string, heldBytes = 1) {
   const fragment: Fragment = { sid, reason: 'complete', records: [], facts: [], byteLength: 1, rowCount: 1 }
   const task = {
     topic: 'in',
@@ -53,7 +57,7 @@ function queued(sid: string) {
     settle: () => undefined,
     unblock: () => undefined,
   }
-  const delivery = { fragment, task, heldBytes: 1, original: () => undefined, release: () => undefined }
+  const delivery = { fragment, task, heldBytes, original: () => undefined, release: () => undefined }
   return { fragment, shared: new SharedDelivery(delivery, 0) }
 }
 
@@ -86,6 +90,23 @@ test('nothing is written while the source is in doubt, and nothing is lost by it
   answers.shift()?.()
   await queue.drained()
   assert.deepEqual(written, ['first'])
+})
+
+test('the queue is charged with the memory that its fragments hold, of which their bytes may be a small part', async () => {
+  let losses = 0
+  const { answers, written, queue } = setUp({ countLost: () => losses++ })
+  const { maxQueueBytes } = DELIVERER_LIMITS.bestEffort
+  await queue.start()
+  queue.offer(['a', 'b', 'c'].map((sid) => queued(sid, maxQueueBytes / 2)))
+  assert.equal(queue.queuedBytes, maxQueueBytes)
+  assert.equal(losses, 1)
+  for (let batch = 0; batch < 2; batch++) {
+    await settlePromises()
+    answers.shift()?.()
+  }
+  await queue.drained()
+  assert.equal(queue.queuedBytes, 0)
+  assert.deepEqual(written, ['a', 'b'])
 })
 
 test('what the receiver refuses is logged with its offsets, so that it can be found again', async () => {

@@ -8,7 +8,7 @@ import { offsetRanges, type SharedDelivery } from './delivery.ts'
 import { waitUntil } from './required-sink.ts'
 
 export interface BestEffortLimits {
-  /** Bytes that may wait, what is being written included. Default 32 MiB. */
+  /** Memory of the fragments that may wait, those that are being written included. Default 32 MiB. */
   readonly maxQueueBytes: number
   readonly batchRows: number
   readonly batchBytes: number
@@ -81,7 +81,7 @@ export class BestEffortSink {
   offer(fragments: readonly Queued[]): void {
     const left: Fragment[] = []
     for (const queued of fragments) {
-      const bytes = queued.fragment.byteLength
+      const bytes = heldBytes(queued)
       if (this.#closing.signal.aborted || this.#bytes + bytes > this.#options.limits.maxQueueBytes) {
         left.push(queued.fragment)
         continue
@@ -116,9 +116,9 @@ export class BestEffortSink {
           why,
         )
       }
-      for (const { fragment, shared } of batch) {
-        this.#bytes -= fragment.byteLength
-        shared.letGo()
+      for (const queued of batch) {
+        this.#bytes -= heldBytes(queued)
+        queued.shared.letGo()
       }
     }
     // Here, and not when the promise has settled: what is offered in between would wait for the next offer.
@@ -162,12 +162,12 @@ export class BestEffortSink {
     let count = 0
     let rows = 0
     let bytes = 0
-    for (const { fragment } of this.#queue) {
-      if (count > 0 && (rows + fragment.rowCount > batchRows || bytes + fragment.byteLength > batchBytes))
-        break
+    for (const queued of this.#queue) {
+      const { rowCount } = queued.fragment
+      if (count > 0 && (rows + rowCount > batchRows || bytes + heldBytes(queued) > batchBytes)) break
       count += 1
-      rows += fragment.rowCount
-      bytes += fragment.byteLength
+      rows += rowCount
+      bytes += heldBytes(queued)
     }
     return this.#queue.splice(0, count)
   }
@@ -192,4 +192,9 @@ export class BestEffortSink {
       'a best-effort sink lost records',
     )
   }
+}
+
+/** All of it, as for the share of what is undelivered: the bytes of a tiny trace are a tenth of what it holds. */
+function heldBytes({ shared }: Queued): number {
+  return shared.delivery.heldBytes
 }

@@ -157,6 +157,7 @@ function makeDelivery(
       receivedAtMs: offset,
       byteLength: byteLength / offsets.length,
       rowCount: rowCount / offsets.length,
+      repeatedBytes: 0,
       hasLargeValue: false,
       bytes: Buffer.from(`value ${offset}`),
       bodyStart: 5,
@@ -299,9 +300,10 @@ test('a record that a sink refuses becomes one dead letter with its original byt
   assert.deepEqual(task.settled, [[1, 4]])
 })
 
-/** A sink that refuses every record of a partition while it is told to. */
+/** A sink that refuses every record of a partition while it is told to, and some for ever. */
 class RefusingSink extends FakeSink {
   isRefusing = true
+  readonly alwaysRefused = new Set<number>()
   readonly #partition: number
   constructor(partition: number) {
     super('table')
@@ -310,12 +312,15 @@ class RefusingSink extends FakeSink {
   override async write(fragments: readonly Fragment[], signal: AbortSignal): Promise<WriteResult> {
     await super.write(fragments, signal)
     const records = fragments.flatMap((fragment) => fragment.records)
-    const bad = records.filter(({ partition }) => this.isRefusing && partition === this.#partition)
+    const bad = records.filter(
+      ({ partition, offset }) =>
+        partition === this.#partition && (this.isRefusing || this.alwaysRefused.has(offset)),
+    )
     return { refused: bad.map((record) => ({ record, reason: 'VIOLATED_CONSTRAINT (code 469)' })) }
   }
 }
 
-function setUpRefusing() {
+function setUpRefusing(limits = DELIVERER_LIMITS) {
   const sink = new RefusingSink(0)
   const optional = new FakeSink('optional')
   const clock = new ManualClock()
@@ -325,7 +330,7 @@ function setUpRefusing() {
     random: () => 1,
     logger: silentLogger,
   })
-  const setup = setUp([sink], [optional], { caps, clock })
+  const setup = setUp([sink], [optional], { caps, clock, limits })
   const tasks = [new FakeTask(0), new FakeTask(1)] as const
   const opened = tasks.map((task) => caps.open(task))
   return { sink, optional, clock, caps, setup, tasks, opened }
@@ -371,6 +376,29 @@ test('when a sink refuses too many records of a partition, that partition stops 
   assert.equal(setup.released.length, 22)
 })
 
+test('other partitions go on when what is held of one takes more than the share of what may be undelivered', async () => {
+  const { sink, clock, setup, tasks } = setUpRefusing({ ...DELIVERER_LIMITS, maxUndeliveredBytes: 1_000 })
+  const [bad, good] = tasks
+  for (let offset = 0; offset < 20; offset++) setup.add(bad, [offset])
+  assert.deepEqual(setup.pauses, ['pause undelivered'])
+  await clock.advance(1_000)
+  for (const letter of setup.letters) letter.onStored()
+  await settlePromises()
+  assert.equal(setup.deliverer.undeliveredBytes, 1_700)
+  assert.deepEqual(setup.pauses, ['pause undelivered', 'resume undelivered'])
+  assert.equal(setup.deliverer.isIdle, true, 'waiting gives nothing back')
+  for (let offset = 0; offset < 5; offset++) {
+    setup.add(good, [offset])
+    await clock.advance(1_000)
+  }
+  assert.equal(good.settled.length, 5)
+  assert.equal(setup.pauses.length, 2)
+  sink.isRefusing = false
+  await clock.advance(61_000)
+  assert.equal(setup.deliverer.undeliveredBytes, 0)
+  assert.equal(bad.settled.length, 20)
+})
+
 test('good records in between end a run of refused ones, also when no batch of theirs has a refused one', async () => {
   const { sink, clock, caps, setup, tasks } = setUpRefusing()
   const [bad] = tasks
@@ -399,6 +427,55 @@ test('a fragment that is tried again while dead letters of its first batch are s
   await settlePromises()
   assert.equal(setup.deliverer.undeliveredBytes, 0)
   assert.deepEqual(setup.released.toSorted(), [0, 1, 2, 3, 4])
+})
+
+test('a partition goes on when the record at which it stopped is taken, also when another record of that fragment stays refused', async () => {
+  const { sink, clock, caps, setup, tasks } = setUpRefusing()
+  const [bad] = tasks
+  setup.add(bad, [0, 1, 2, 3])
+  setup.add(bad, [4])
+  await clock.advance(1_000)
+  assert.deepEqual(
+    caps.stops.map(({ offset }) => offset),
+    [3],
+  )
+  sink.isRefusing = false
+  sink.alwaysRefused.add(0)
+  await clock.advance(61_000)
+  for (const letter of setup.letters) letter.onStored()
+  await settlePromises()
+  assert.equal(caps.stops.length, 0)
+  assert.deepEqual(
+    setup.letters.map(({ offset }) => offset),
+    [0],
+  )
+  assert.deepEqual(bad.settled.toSorted(), [[0, 1, 2, 3], [4]])
+  assert.equal(setup.deliverer.undeliveredBytes, 0)
+})
+
+test('a partition whose record was taken stops again at the next one that is too many, with a fragment that is tried again', async () => {
+  const { sink, clock, caps, setup, tasks } = setUpRefusing()
+  const [bad] = tasks
+  setup.add(bad, [0, 1, 2, 3, 4, 5, 6, 7])
+  await clock.advance(1_000)
+  sink.isRefusing = false
+  for (const offset of [4, 5, 6, 7]) sink.alwaysRefused.add(offset)
+  await clock.advance(61_000)
+  assert.deepEqual(
+    caps.stops.map(({ offset }) => offset),
+    [7],
+  )
+  assert.deepEqual([setup.letters.length, bad.settled.length], [0, 0])
+  sink.alwaysRefused.delete(7)
+  await clock.advance(61_000)
+  for (const letter of setup.letters) letter.onStored()
+  await settlePromises()
+  assert.equal(caps.stops.length, 0)
+  assert.deepEqual(
+    setup.letters.map(({ offset }) => offset),
+    [4, 5, 6],
+  )
+  assert.deepEqual(bad.settled, [[0, 1, 2, 3, 4, 5, 6, 7]])
 })
 
 for (const [end, how] of [

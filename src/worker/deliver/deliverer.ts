@@ -88,6 +88,11 @@ export class Deliverer {
     return this.#undeliveredBytes
   }
 
+  /** True when nothing waits for a sink: what is held waits for somebody to mend what its partition stopped at. */
+  get isIdle(): boolean {
+    return this.#undeliveredBytes === this.#held.bytes
+  }
+
   get batchesInFlight(): number {
     return this.#inFlight
   }
@@ -259,6 +264,7 @@ export class Deliverer {
   #finishAll(all: readonly SharedDelivery[], held: ReadonlySet<SharedDelivery>): void {
     for (const shared of all) if (!held.has(shared)) this.#finish(shared)
     if (this.#isDraining) this.#giveUpHeld()
+    this.#checkShare()
   }
 
   #giveUpHeld(): void {
@@ -307,13 +313,17 @@ export class Deliverer {
     if (this.#undeliveredBytes === 0) for (const resolve of this.#wantEmpty.splice(0)) resolve()
   }
 
-  /** Pauses above the share, goes on below three quarters of it: so that partitions are not paused and resumed for each batch. */
+  /**
+   * Pauses above the share, goes on below three quarters of it: so that partitions are not paused and resumed for each batch. What is held
+   * does not count: its partition reads nothing more, and the others need not wait for it.
+   */
   #checkShare(): void {
     const share = this.#limits.maxUndeliveredBytes * this.#shareScale
-    if (!this.#isPaused && this.#undeliveredBytes > share) {
+    const waitingBytes = this.#undeliveredBytes - this.#held.bytes
+    if (!this.#isPaused && waitingBytes > share) {
       this.#isPaused = true
       this.#options.gate.pause('undelivered')
-    } else if (this.#isPaused && this.#undeliveredBytes <= share * 0.75) {
+    } else if (this.#isPaused && waitingBytes <= share * 0.75) {
       this.#isPaused = false
       this.#options.gate.resume('undelivered')
     }

@@ -23,11 +23,17 @@ export class HeldFragments {
   readonly #byTask = new Map<Task, Part[]>()
   /** The fragment at which each partition stopped. */
   readonly #probes = new Map<Task, Part>()
+  #bytes = 0
 
   /** @param retry writes fragments once more; they are no longer held then */
   constructor(caps: DeadLetterCaps, retry: (parts: readonly Part[]) => void) {
     this.#caps = caps
     this.#retry = retry
+  }
+
+  /** Memory that is held until a stop ends: waiting for the sinks gives nothing of it back. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   /**
@@ -42,12 +48,15 @@ export class HeldFragments {
       const caps = this.#caps.of(task)
       if (caps === undefined) continue
       const { records } = part.fragment
+      const { stop } = caps.refused
+      // That record alone counts: another one of the fragment may be refused for good.
+      if (stop !== null && this.#probes.get(task) === part && !reasons.has(placeOf(stop))) {
+        this.#probes.delete(task)
+        caps.refused.release()
+      }
       const isGood = reasons.size === 0 || !records.some((record) => reasons.has(placeOf(record)))
       if (isGood) {
         caps.answeredRecords += records.length
-        if (this.#probes.get(task) !== part) continue
-        this.#probes.delete(task)
-        caps.refused.release()
       } else if (!this.#admit(part, reasons)) {
         this.#hold(task, part)
         held.add(part.shared)
@@ -61,6 +70,7 @@ export class HeldFragments {
     const parts = [...this.#byTask.values()].flat()
     this.#byTask.clear()
     this.#probes.clear()
+    this.#bytes = 0
     return parts
   }
 
@@ -95,6 +105,12 @@ export class HeldFragments {
     const parts = this.#byTask.get(task)
     if (parts === undefined) this.#byTask.set(task, [part])
     else parts.push(part)
+    this.#bytes += part.shared.delivery.heldBytes
+  }
+
+  #tryAgain(parts: readonly Part[]): void {
+    for (const { shared } of parts) this.#bytes -= shared.delivery.heldBytes
+    this.#retry(parts)
   }
 
   #probe(task: Task): void {
@@ -105,13 +121,13 @@ export class HeldFragments {
       task,
       parts.filter((part) => part !== probe),
     )
-    this.#retry([probe])
+    this.#tryAgain([probe])
   }
 
   #releaseAll(task: Task): void {
     const parts = this.#byTask.get(task) ?? []
     this.#byTask.delete(task)
     this.#probes.delete(task)
-    if (parts.length > 0) this.#retry(parts)
+    if (parts.length > 0) this.#tryAgain(parts)
   }
 }

@@ -31,6 +31,7 @@ function deliveryOf(offset: number, task = taskOf()): { delivery: Delivery; reco
     receivedAtMs: 1,
     byteLength: value.length,
     rowCount: 1,
+    repeatedBytes: 0,
     hasLargeValue: false,
     bytes: value,
     bodyStart: 5,

@@ -23,14 +23,23 @@ export class ChangedRecord implements FragmentRecord {
   readonly firstArrival: FirstArrival | undefined
   readonly byteLength: number
   readonly rowCount: number
+  readonly repeatedBytes: number
   readonly hasLargeValue: boolean
   readonly day: number
   readonly isChanged = true
   readonly bodyStart: number
   readonly schemaId: number
 
-  /** @param references of the values over the limit, in the order of `mapStrings`. */
-  constructor(original: FragmentRecord, references: readonly PayloadReference[], limitBytes: number) {
+  /**
+   * @param references of the values over the limit, in the order of `mapStrings`
+   * @param repeatedBytes what each row says again, without the values that were moved
+   */
+  constructor(
+    original: FragmentRecord,
+    references: readonly PayloadReference[],
+    limitBytes: number,
+    repeatedBytes: number,
+  ) {
     this.#original = original
     this.#references = references
     this.#limitBytes = limitBytes
@@ -42,6 +51,7 @@ export class ChangedRecord implements FragmentRecord {
     this.firstArrival = original.firstArrival
     this.byteLength = original.byteLength
     this.rowCount = original.rowCount
+    this.repeatedBytes = repeatedBytes
     this.hasLargeValue = original.hasLargeValue
     this.day = original.day
     this.bodyStart = original.bodyStart

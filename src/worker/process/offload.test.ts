@@ -74,6 +74,7 @@ function recordOf(model: SpanBatch | NodeTraceLog, offset = 0): FragmentRecord {
     receivedAtMs: 1_700_000_000_000,
     byteLength: bytes.length,
     rowCount: 1,
+    repeatedBytes: 3,
     hasLargeValue: true,
     bytes,
     bodyStart: 5,
@@ -278,6 +279,19 @@ test('records without large values stay the same objects, in the same order, and
     assert.equal(second?.[name], large[name], name)
   }
   assert.deepEqual([small.isChanged, second?.isChanged, third?.isChanged], [false, true, false])
+})
+
+test('what each row of a record says again is counted without the values that were moved', async () => {
+  const model = batchWith('x'.repeat(9_000))
+  const record = { ...recordOf(model), repeatedBytes: 10_000 }
+  const offload = new Offload({ packer: new MemoryStorage(), logger: silentLogger })
+  const [moved] = await offload.process([fragmentOf(record)])
+  assert.equal(moved?.records[0]?.repeatedBytes, 10_000 - 9_000 + 512)
+
+  const [span] = fc.sample(anySpanBatch, { seed: 5 }).flatMap((batch) => batch.spans)
+  const ofSpans = { ...batchWith('short'), spans: [{ ...span!, statusMessage: 'y'.repeat(9_000) }] }
+  const [kept] = await offload.process([fragmentOf({ ...recordOf(ofSpans), repeatedBytes: 10_000 })])
+  assert.deepEqual([kept?.records[0]?.isChanged, kept?.records[0]?.repeatedBytes], [true, 10_000])
 })
 
 test('without an object store values stay inline, and one warning says what to set', async () => {

@@ -1,5 +1,7 @@
 import type { Fragment, FragmentRecord } from '../../model/fragment.ts'
+import type { NodeTraceLog } from '../../model/node-trace-log.ts'
 import type { PayloadReference } from '../../model/payload-reference.ts'
+import type { SpanBatch } from '../../model/span.ts'
 import type { Logger } from '../../telemetry/logger.ts'
 import { ChangedRecord } from './changed-record.ts'
 import { isOver } from './is-over.ts'
@@ -61,8 +63,9 @@ export class Offload {
         await new Promise(setImmediate)
       }
     }
-    const pending = found.map(({ record, values, owner }) => ({
+    const pending = found.map(({ record, values, owner, repeatedBytes }) => ({
       record,
+      repeatedBytes,
       stored: Promise.all(values.map((value) => packer.add(value, owner, signal))),
     }))
     // The packer has the values now, and lets go of each once it is compressed.
@@ -71,8 +74,8 @@ export class Offload {
     void packer.flush()
     const changes = new Map<FragmentRecord, FragmentRecord>()
     await Promise.all(
-      pending.map(async ({ record, stored }) => {
-        changes.set(record, new ChangedRecord(record, await stored, this.#limitBytes))
+      pending.map(async ({ record, repeatedBytes, stored }) => {
+        changes.set(record, new ChangedRecord(record, await stored, this.#limitBytes, repeatedBytes))
       }),
     )
     return fragments.map((fragment) =>
@@ -89,7 +92,20 @@ export class Offload {
       if (isOver(text, this.#limitBytes)) values.push(Buffer.from(text))
       return text
     })
-    return { record, values, owner: { sid: model.sid, appId: model.appId } }
+    // What was not UTF-8 has become longer.
+    const repeatedBytes = Math.max(0, record.repeatedBytes - this.#movedRepeatedBytes(model))
+    return { record, values, owner: { sid: model.sid, appId: model.appId }, repeatedBytes }
+  }
+
+  /** What the rows of the record need not say again when its large values are references. */
+  #movedRepeatedBytes(model: SpanBatch | NodeTraceLog): number {
+    let bytes = 0
+    if (!('spans' in model)) return bytes
+    mapStrings({ ...model, spans: [] }, (text) => {
+      if (isOver(text, this.#limitBytes)) bytes += Math.max(0, Buffer.byteLength(text) - REFERENCE_BYTES)
+      return text
+    })
+    return bytes
   }
 
   #warnOnce(): void {
@@ -102,10 +118,14 @@ export class Offload {
   }
 }
 
+/** Preview and reference, about. */
+const REFERENCE_BYTES = 512
+
 interface Found {
   readonly record: FragmentRecord
   readonly values: readonly Buffer[]
   readonly owner: { sid: string; appId: string }
+  readonly repeatedBytes: number
 }
 
 function hasLargeValue(fragment: Fragment): boolean {

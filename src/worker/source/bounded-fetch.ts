@@ -1,4 +1,5 @@
 import type { Cluster } from 'kafkajs'
+import { hideAborted, type PartitionWithAborted } from '../../kafka/aborted-records.ts'
 import { recycleResponse } from '../../kafka/kafkajs-responses.ts'
 import { FetchedMessage } from '../../kafka/record-batches.ts'
 import { UnpackBudget, UnpackedTooLarge, withUnpackBudget } from '../../kafka/unpack-budget.ts'
@@ -24,7 +25,7 @@ interface FetchMessage {
 
 interface FetchResponse {
   readonly responses: readonly {
-    readonly partitions: readonly { readonly messages: readonly FetchMessage[] }[]
+    readonly partitions: readonly (PartitionWithAborted & { readonly messages: readonly FetchMessage[] })[]
   }[]
 }
 
@@ -40,7 +41,7 @@ interface FetchCluster {
 
 /**
  * Bounds what kafkajs holds of fetches. It asks the cluster for the broker before each one: here size and order of its partitions are set,
- * and what the answer may become in memory. All brokers together keep to the share, since kafkajs fetches from each by itself.
+ * and what the answer may become in memory; and the records of aborted transactions are hidden. All brokers together keep to the share, since kafkajs fetches from each by itself.
  */
 export class BoundedFetch {
   readonly #settings: SourceSettings
@@ -74,6 +75,8 @@ export class BoundedFetch {
           last = this.#newBudget(sizer)
           const response = await this.#fetch(request, { sizer, budget: last, fetch })
           lastView = viewOf(response, last)
+          for (const { partitions } of response.responses)
+            for (const partition of partitions) hideAborted(partition)
           return response
         }
       }

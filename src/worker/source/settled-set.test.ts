@@ -66,6 +66,19 @@ test('a gap of a billion offsets settles at once and the watermark passes it', (
   assert.equal(set.countAbove, 0)
 })
 
+test('a gap from the watermark on takes no memory, however long: retention may have passed all that a group had not read', () => {
+  const set = new SettledSet(10)
+  set.settle([12, 5_000])
+  const end = 2 ** 50
+  assert.equal(set.settleRange(3, end), end - 10 - 2)
+  assert.deepEqual([set.watermark, set.end, set.countAbove], [end, end, 0])
+  assert.deepEqual([set.has(end - 1), set.has(end)], [true, false])
+  assert.equal(set.settle([end + 1]), true)
+  assert.equal(set.settleRange(end - 5, end + 1), 1)
+  assert.deepEqual([set.watermark, set.countAbove], [end + 2, 0])
+  assert.equal(set.settleRange(0, 100), 0)
+})
+
 test('offsets below the watermark stay settled and change nothing', () => {
   const set = new SettledSet(100)
   assert.equal(set.settle([5, 99]), false)

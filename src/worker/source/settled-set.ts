@@ -14,7 +14,8 @@ const FULL: Chunk = { words: new Uint32Array(CHUNK_WORDS).fill(0xffff_ffff), set
  * The low watermark of one partition and the settled offsets above it.
  *
  * Every offset below `watermark` is settled, the watermark itself is not. Offsets settle in any order, one or many at a
- * time; the watermark moves over them by itself. A hole of a billion offsets (retention) costs a few megabytes, not one bit each.
+ * time; the watermark moves over them by itself. A hole of a billion offsets (retention) costs nothing where it begins at the watermark, and a
+ * few megabytes elsewhere, not one bit each.
  */
 export class SettledSet {
   #watermark: number
@@ -63,6 +64,7 @@ export class SettledSet {
 
   /** Settles `[from, to)`. Returns how many of them had not been settled. */
   settleRange(from: number, to: number): number {
+    if (from <= this.#watermark && to > this.#end) return this.#moveTo(to)
     let offset = Math.max(from, this.#watermark)
     let changed = 0
     while (offset < to) {
@@ -133,6 +135,16 @@ export class SettledSet {
     const tail = (to - from) % 32
     if (tail !== 0) words[words.length - 1]! &= 2 ** tail - 1
     return new Uint8Array(words.buffer, 0, Math.ceil((to - from) / 8))
+  }
+
+  /** Settles everything below `watermark`, which lies beyond all that was settled. */
+  #moveTo(watermark: number): number {
+    const changed = watermark - this.#watermark - this.#above
+    this.#chunks.clear()
+    this.#above = 0
+    this.#watermark = watermark
+    this.#end = watermark
+    return changed
   }
 
   #set(offset: number): boolean {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { NodeLog as NodeLogRecord, Usage } from '../model/node-trace-log.ts'
-import { toAnyValue } from './json-value.ts'
+import { toKeyValues } from './json-value.ts'
 import { pythonJson } from './python-json.ts'
 
 /** What identifies a node of a workflow. */
@@ -155,9 +155,9 @@ export class NodeLog {
       llmOutput: this.llmOutput,
       runningStatus: this.runningStatus,
       data: {
-        input: keyValues(input),
-        output: keyValues(output),
-        config: keyValues(config),
+        input: toKeyValues(input),
+        output: toKeyValues(output),
+        config: toKeyValues(config),
         usage: { ...usage },
       },
       logs: [...this.logs],
@@ -169,12 +169,6 @@ export class NodeLog {
     const line = { level, message, time: localTime(new Date(this.#nowMs())) }
     this.logs.push(pythonJson(line, { nonFinite: 0, replacedSurrogates: 0 }))
   }
-}
-
-export function keyValues(values: Readonly<Record<string, unknown>>) {
-  return Object.entries(values).flatMap(([key, value]) =>
-    value === undefined ? [] : [{ key, value: toAnyValue(value) }],
-  )
 }
 
 /** Counts and times are whole in the record; what is no number at all counts as 0. */

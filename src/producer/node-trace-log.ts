@@ -2,7 +2,8 @@ import { context as contextApi, trace } from '@opentelemetry/api'
 import type { NodeTraceLog as NodeTraceLogRecord, Usage } from '../model/node-trace-log.ts'
 import { uuidV7 } from '../model/uuid-v7.ts'
 import type { Identity } from './identity.ts'
-import { keyValues, NO_USAGE, type NodeLog, whole, wholeCounts } from './node-log.ts'
+import { toKeyValues } from './json-value.ts'
+import { NO_USAGE, type NodeLog, whole, wholeCounts } from './node-log.ts'
 import {
   fieldsOfLog,
   type LargeTextStore,
@@ -197,8 +198,8 @@ export class NodeTraceLog {
       endTimeMs: whole(this.endTime),
       durationMs: whole(this.duration),
       firstFrameDurationMs: this.firstFrameDuration,
-      srv: keyValues(this.srv),
-      srvTag: keyValues(this.srvTag),
+      srv: toKeyValues(this.srv),
+      srvTag: toKeyValues(this.srvTag),
       status: { code: whole(this.status.code), message: this.status.message },
       usage: { ...this.#usage },
       version: this.version,

@@ -64,3 +64,8 @@ export function plainText(value: unknown): string {
 export function failureText(error: unknown): string {
   return `[${plainText(error)}]`
 }
+
+/** A name, or a field that is a text: callers without types give anything (`addEvent(undefined)`, `updateName(5)`). */
+export function asText(name: unknown): string {
+  return typeof name === 'string' ? name : plainText(name ?? '')
+}

@@ -124,6 +124,18 @@ test('a lone surrogate in the service’s own baggage does not fail its call', (
   assert.match(String((headers as Record<string, string>)['baggage']), /^sid=new-\d+,good=v$/)
 })
 
+test('properties of another vendor’s baggage that no header can hold do not fail the service’s calls, its value goes on', () => {
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  const inject = (property: string) => {
+    // Bytes, as Kafka has them.
+    const baggage = Buffer.from(`vendor=1;${property}`)
+    return Trace.injectContext({}, Trace.extractContext({ traceparent, baggage })) as Record<string, string>
+  }
+  for (const property of ['p=é', 'p=天气', 'p=a\nb', 'p=a\tb'])
+    assert.equal(inject(property)['baggage'], 'sid=0af7651916cd43dd8448eb211c80319c,vendor=1', property)
+  assert.match(String(inject('p=1;q')['baggage']), /,vendor=1;p=1;q$/)
+})
+
 test('of a request that is sampled out no span leaves, but its SID is one and the same', () => {
   const silent = new TracerProvider({
     sampler: new AlwaysOffSampler(),

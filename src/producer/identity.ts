@@ -1,4 +1,5 @@
 import { type Baggage, type Context, propagation, type SpanContext, trace } from '@opentelemetry/api'
+import { harmless } from './harmless.ts'
 import { inboundOf } from './inbound-identity.ts'
 
 /** Who a request belongs to: what every record of it carries. Empty = unknown, but a SID is never empty. */
@@ -152,9 +153,22 @@ export function withIdentity(baggage: Baggage | undefined, identity: Identity | 
   for (const [key, entry] of baggage?.getAllEntries() ?? []) {
     if (IDENTITY_KEYS.has(key)) continue
     // Percent-encoding throws on a lone surrogate, and a call of the service would fail for its baggage.
-    if (key.isWellFormed() && entry.value.isWellFormed()) result = result.setEntry(key, entry)
+    if (!key.isWellFormed() || !entry.value.isWellFormed()) continue
+    // Properties are not encoded: whatever came in by a Kafka header would be no header of HTTP or gRPC.
+    const areSendable = /^[\x20-\x7e]*$/.test(entry.metadata?.toString() ?? '')
+    result = result.setEntry(key, areSendable ? entry : { value: entry.value })
   }
   return result
+}
+
+/** What a caller says of an identity; empty parts, and those that are not given, say nothing. Never throws. */
+export function knownParts(parts: Partial<Identity> | undefined): Partial<Identity> {
+  const read = () =>
+    (Object.keys(BAGGAGE_KEYS) as (keyof Identity)[]).flatMap((name) => {
+      const value = parts?.[name] ?? ''
+      return value === '' ? [] : [[name, value]]
+    })
+  return Object.fromEntries(harmless(read, []))
 }
 
 // Callers without types give numbers, too: no reason to throw into a request.

@@ -10,6 +10,7 @@ import {
   type SpanEvent,
   type SpanLink,
 } from '../model/span.ts'
+import { asText } from './foreign-values.ts'
 import { toKeyValues } from './json-value.ts'
 
 const NANOS_PER_SECOND = 1_000_000_000n
@@ -85,11 +86,6 @@ function attributesOf(attributes: object | undefined): KeyValue[] {
 
 export function flagsOf(traceFlags: number, isRemote: boolean | undefined): number {
   return (traceFlags & 0xff) | FLAG_HAS_IS_REMOTE | (isRemote === true ? FLAG_IS_REMOTE : 0)
-}
-
-/** The SDK takes whatever a caller without types gives as a name: `addEvent(undefined)`, `updateName(5)`. */
-export function asText(name: unknown): string {
-  return typeof name === 'string' ? name : String(name ?? '')
 }
 
 /** Exact: [seconds, nanoseconds], each a whole number. A caller's own time may have fractions, which have no place in nanoseconds. */

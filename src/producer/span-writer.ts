@@ -2,8 +2,9 @@ import type { HrTime } from '@opentelemetry/api'
 import type { ReadableSpan, TimedEvent } from '@opentelemetry/sdk-trace'
 import { AvroOutput } from '../codec/avro-output.ts'
 import { ValueWriter } from '../codec/value-writer.ts'
+import { asText } from './foreign-values.ts'
 import { toAnyValue, toKeyValues } from './json-value.ts'
-import { asText, flagsOf } from './model-span.ts'
+import { flagsOf } from './model-span.ts'
 
 /**
  * Writes ended spans as they lie in a batch, one after another: the bytes that `RecordWriter` writes of `toModelSpan`, without the objects in

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { entriesOf, ValueWalk } from './foreign-values.ts'
+import { asText, entriesOf, ValueWalk } from './foreign-values.ts'
 import type { NodeLog } from './node-log.ts'
 import type { NodeTraceLog } from './node-trace-log.ts'
 import { type JsonTextFaults, MAX_JSON_DEPTH, PythonFloat, pythonJson } from './python-json.ts'
@@ -66,7 +66,7 @@ function fieldsOfNode(node: NodeLog, sid: string, isOfWorkflow: boolean): Record
     func_id: node.funcId,
     func_type: node.funcType,
     func_name: node.funcName,
-    next_log_ids: new Set([...node.nextLogIds].sort()),
+    next_log_ids: new Set([...node.nextLogIds].map(asText).sort()),
     start_time: node.startTime,
     end_time: node.endTime,
     // A default tuple of the original, which came to be its mark of a node that never ended.

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { ROOT_CONTEXT } from '@opentelemetry/api'
 import type { SpanProcessor } from '@opentelemetry/sdk-trace'
 import { silentLogger } from '../telemetry/logger.ts'
 import { Span } from './span.ts'
@@ -58,4 +62,34 @@ test('getSpan gives the class Span, bound to its service, whoever owns the proce
   span.start('outer', (outer) => outer.start('inner', () => undefined))
   assert.deepEqual(names, ['bound/inner', 'bound/outer'])
   await service.shutdown(0)
+})
+
+test('a span that ends while the service shuts down is kept by the spool; without one it is dropped, counted, and said', async (t) => {
+  for (const hasSpool of [true, false]) {
+    const folder = mkdtempSync(join(tmpdir(), 'sidereal-shutdown-'))
+    t.after(() => rmSync(folder, { recursive: true, force: true }))
+    const end = (name: string) => service.tracer.startSpan(name, {}, ROOT_CONTEXT).end()
+    const service: TracingService = new TracingService({
+      serviceName: 'ending',
+      kafka: { brokers: ['127.0.0.1:1'] },
+      registry: { url: 'http://127.0.0.1:1' },
+      ...(hasSpool ? { spool: { folder } } : {}),
+      spanProcessors: [
+        {
+          onStart: () => undefined,
+          onEnd: () => undefined,
+          forceFlush: async () => undefined,
+          shutdown: async () => {
+            await new Promise(setImmediate)
+            end('meanwhile')
+          },
+        },
+      ],
+      logger: silentLogger,
+    })
+    assert.equal(await service.shutdown(2_000), hasSpool)
+    end('after')
+    const { accepted, waiting, spooled, dropped } = service.stats().spans
+    assert.deepEqual([accepted, waiting, spooled, dropped.shutdown], hasSpool ? [2, 0, 1, 1] : [2, 0, 0, 2])
+  }
 })

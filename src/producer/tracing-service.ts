@@ -34,6 +34,8 @@ import { defaultLogger, ownAddress, type TracingConfig, tracingConfigFromEnv } f
 const DEFAULT_TOPIC = 'sidereal.traces.v1'
 const DEFAULT_FLUSH_MS = 10_000
 const REGISTRY_TIMEOUT_MS = 10_000
+/** Of the time for `shutdown`; the rest is for what ends meanwhile. */
+const FIRST_FLUSH_SHARE = 0.9
 const SCHEMAS: Record<RecordKind, BundledSchemaName> = {
   spans: 'sidereal.SpanBatch',
   log: 'sidereal.NodeTraceLog',
@@ -214,15 +216,20 @@ export class TracingService {
   }
 
   async #close(timeoutMs: number): Promise<boolean> {
+    const endMs = performance.now() + timeoutMs
+    const leftMs = () => Math.max(0, endMs - performance.now())
     for (const unregister of this.#unregister) unregister()
     const dropped = this.#droppedAtEnd
-    const [isFlushed] = await Promise.all([this.#flushOrPark(timeoutMs), this.#closeProcessors(timeoutMs)])
-    await this.#exporter.shutdown(0)
+    const firstMs = timeoutMs * FIRST_FLUSH_SHARE
+    await Promise.all([this.#flushOrPark(firstMs), this.#closeProcessors(firstMs)])
+    // What ended in the meantime, of requests that were under way, has the rest of the time.
+    this.#exporter.close()
+    const isFlushed = await this.#flushOrPark(leftMs())
     this.#queue.close()
-    await this.#producer.close({ timeoutMs: 0 })
+    await this.#producer.close({ timeoutMs: leftMs() })
     await this.#queue.closeSpool()
     this.#endMetrics()
-    return isFlushed || (this.#hasSpool && this.#droppedAtEnd === dropped)
+    return (isFlushed || this.#hasSpool) && this.#droppedAtEnd === dropped
   }
 
   get #droppedAtEnd(): number {

@@ -20,6 +20,8 @@ export interface RegistryAddress {
   readonly auth?: { readonly username: string; readonly password: string }
   /** PEM file of the authority that signed the registry's certificate. Default: the system's authorities. */
   readonly caPath?: string | undefined
+  /** Whether a request that has no answer yet keeps the process alive. Default true. */
+  readonly keepsAlive?: boolean
 }
 
 export interface RegistryAnswer {
@@ -35,10 +37,12 @@ export class RegistryHttp {
   readonly url: string
   readonly #authorization: string | undefined
   readonly #agent: Agent | undefined
+  readonly #keepsAlive: boolean
 
   /** @throws SiderealError SIDEREAL_CONFIG_INVALID when the authority's file cannot be read */
-  constructor({ url: text, auth, caPath }: RegistryAddress) {
+  constructor({ url: text, auth, caPath, keepsAlive = true }: RegistryAddress) {
     const url = new URL(text)
+    this.#keepsAlive = keepsAlive
     const own = { username: decodeURIComponent(url.username), password: decodeURIComponent(url.password) }
     const used = auth ?? (url.username === '' ? undefined : own)
     if (used !== undefined) {
@@ -73,6 +77,7 @@ export class RegistryHttp {
     const request =
       target.protocol === 'https:' ? requestHttps(target, settings) : requestHttp(target, settings)
     const answer = Promise.withResolvers<RegistryAnswer>()
+    if (!this.#keepsAlive) request.once('socket', (socket) => socket.unref())
     request.once('error', answer.reject)
     request.once('response', (response) => {
       readBounded(response).then(

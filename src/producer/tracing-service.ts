@@ -94,6 +94,7 @@ export class TracingService {
       url,
       caPath,
       ...auth,
+      keepsAlive: false,
       timeoutMs: REGISTRY_TIMEOUT_MS,
       payloadLimitBytes: Number.MAX_SAFE_INTEGER,
     })

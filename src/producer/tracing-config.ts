@@ -187,9 +187,10 @@ export function ownAddress(): string {
 
 /** A library should not write to a service's output by itself; that traces are being lost is the exception. */
 export function defaultLogger(log: DiagLogger = diag): Logger {
+  // Not `process.stderr.write`: when nobody reads there any more, that ends the process.
   const line = (level: string, fields: Readonly<Record<string, unknown>>, message: string) =>
-    process.stderr.write(
-      `${JSON.stringify({ level, time: new Date().toISOString(), name: 'sidereal', ...fields, msg: message })}\n`,
+    console.error(
+      JSON.stringify({ level, time: new Date().toISOString(), name: 'sidereal', ...fields, msg: message }),
     )
   return {
     debug: (fields, message) => log.debug(message, fields),

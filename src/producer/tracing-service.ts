@@ -7,6 +7,8 @@ import {
   AlwaysOffSampler,
   AlwaysOnSampler,
   ParentBasedSampler,
+  type SpanExporter,
+  type SpanProcessor,
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
 import { type BundledSchemaName, bundledSchema } from '../codec/bundled-schemas.ts'
@@ -23,6 +25,7 @@ import { furtherProcessors } from './further-exporters.ts'
 import { KafkaSpanExporter } from './kafka-span-exporter.ts'
 import type { NodeTraceLog } from './node-trace-log.ts'
 import { NodeTraceLogPublisher } from './node-trace-log-publisher.ts'
+import { OtherProcessors } from './other-processors.ts'
 import { PeerNotingSampler } from './peer-noting-sampler.ts'
 import { RecordEncoder } from './record-encoder.ts'
 import { RecordQueue } from './record-queue.ts'
@@ -36,6 +39,8 @@ const DEFAULT_FLUSH_MS = 10_000
 const REGISTRY_TIMEOUT_MS = 10_000
 /** Of the time for `shutdown`; the rest is for what ends meanwhile. */
 const FIRST_FLUSH_SHARE = 0.9
+const ALREADY_SET =
+  'OpenTelemetry was set up in this process before: spans of its tracers do not come to Kafka. Call initTracing first, or add the spanProcessor of a TracingService to what is there'
 const SCHEMAS: Record<RecordKind, BundledSchemaName> = {
   spans: 'sidereal.SpanBatch',
   log: 'sidereal.NodeTraceLog',
@@ -62,6 +67,11 @@ export interface TracingStats {
 export class TracingService {
   /** For spans of the application's own: `tracer.startActiveSpan(…)`. Any other tracer of `@opentelemetry/api` does as well. */
   readonly tracer: Tracer
+  /**
+   * For a service whose OpenTelemetry somebody else has set up: added to the span processors there, it gives the spans their SIDs and sends them to Kafka.
+   * `flush` and `shutdown` stay this service's.
+   */
+  readonly spanProcessor: SpanProcessor
   readonly #sids: SidGenerator
   readonly #producer: CheckedProducer
   readonly #queue: RecordQueue
@@ -70,6 +80,7 @@ export class TracingService {
   readonly #exporter: KafkaSpanExporter
   readonly #publisher: NodeTraceLogPublisher
   readonly #provider: TracerProvider
+  readonly #others: OtherProcessors
   readonly #unregister: (() => void)[] = []
   readonly #hasSpool: boolean
   readonly #endMetrics: () => void
@@ -126,6 +137,8 @@ export class TracingService {
     const linger = config.lingerMs === undefined ? {} : { lingerMs: config.lingerMs }
     this.#exporter = new KafkaSpanExporter({ encoder: this.#encoder, queue: this.#queue, ...linger })
     this.#publisher = new NodeTraceLogPublisher({ encoder: this.#encoder, queue: this.#queue, newSid })
+    this.spanProcessor = new SidSpanProcessor({ newSid, endedSpans: this.#exporter })
+    const others = [...furtherProcessors(config.exporters ?? [], logger), ...(config.spanProcessors ?? [])]
     this.#provider = new TracerProvider({
       resource: defaultResource().merge(
         resourceFromAttributes({
@@ -137,30 +150,41 @@ export class TracingService {
         }),
       ),
       spanLimits: { eventCountLimit: 1_000, ...config.spanLimits },
-      spanProcessors: [
-        new SidSpanProcessor({ newSid, endedSpans: this.#exporter }),
-        ...furtherProcessors(config.exporters ?? [], logger),
-        ...(config.spanProcessors ?? []),
-      ],
+      spanProcessors: [this.spanProcessor, ...others],
       sampler: new PeerNotingSampler(
         this.#isDisabled
           ? new AlwaysOffSampler()
           : (config.sampler ?? new ParentBasedSampler({ root: new AlwaysOnSampler() })),
       ),
     })
+    this.#others = new OtherProcessors(this.#provider, others.length, logger)
     this.tracer = this.#provider.getTracer(config.serviceName)
   }
 
-  /** Makes this the tracing of the process: tracer provider, context manager and propagator of `@opentelemetry/api`. */
+  /** For a batch processor of somebody else's: as `spanProcessor`, but of spans that had no SID from it the attribute `sid`, else the trace id, is the SID. */
+  get spanExporter(): SpanExporter {
+    return this.#exporter
+  }
+
+  /**
+   * Makes this the tracing of the process: tracer provider, context manager and propagator of `@opentelemetry/api`. What somebody else has set before
+   * stays his, which is a warning.
+   */
   register({
     baggageHosts,
     identityPeers,
   }: Pick<TracingConfig, 'baggageHosts' | 'identityPeers'> = {}): void {
-    if (trace.setGlobalTracerProvider(this.#provider)) this.#unregister.push(() => trace.disable())
+    const taken: string[] = []
+    const note = (name: string, isOurs: boolean, disable: () => void) => {
+      if (isOurs) this.#unregister.push(disable)
+      else taken.push(name)
+    }
+    note('tracer provider', trace.setGlobalTracerProvider(this.#provider), () => trace.disable())
     const manager = new AsyncLocalStorageContextManager().enable()
-    if (contextApi.setGlobalContextManager(manager)) this.#unregister.push(() => contextApi.disable())
-    if (propagation.setGlobalPropagator(new SidPropagator(baggageHosts, identityPeers)))
-      this.#unregister.push(() => propagation.disable())
+    note('context manager', contextApi.setGlobalContextManager(manager), () => contextApi.disable())
+    const propagator = new SidPropagator(baggageHosts, identityPeers)
+    note('propagator', propagation.setGlobalPropagator(propagator), () => propagation.disable())
+    if (taken.length > 0) this.#logger.warn({ taken }, ALREADY_SET)
   }
 
   /**
@@ -197,10 +221,13 @@ export class TracingService {
     }
   }
 
-  /** Sends what ended so far. True when Kafka has all of it, false when the time was up before. Never rejects. */
+  /**
+   * Sends what ended so far, to the exporters beside Kafka too: after each request, where the process may be frozen then. True when Kafka has all of
+   * it, false when the time was up before. Never rejects.
+   */
   async flush(timeoutMs: number = DEFAULT_FLUSH_MS): Promise<boolean> {
-    this.#exporter.encodePending()
-    return await this.#queue.drained(timeoutMs)
+    const [isDrained] = await Promise.all([this.#drain(timeoutMs), this.#others.flush(timeoutMs)])
+    return isDrained
   }
 
   /**
@@ -222,7 +249,7 @@ export class TracingService {
     for (const unregister of this.#unregister) unregister()
     const dropped = this.#droppedAtEnd
     const firstMs = timeoutMs * FIRST_FLUSH_SHARE
-    await Promise.all([this.#flushOrPark(firstMs), this.#closeProcessors(firstMs)])
+    await Promise.all([this.#flushOrPark(firstMs), this.#others.shutdown(firstMs)])
     // What ended in the meantime, of requests that were under way, has the rest of the time.
     this.#exporter.close()
     const isFlushed = await this.#flushOrPark(leftMs())
@@ -237,27 +264,17 @@ export class TracingService {
     return this.#queue.stats('spans').dropped.shutdown + this.#queue.stats('log').dropped.shutdown
   }
 
-  /** With a spool, a part of the time is kept for putting there what Kafka does not have. */
-  async #flushOrPark(timeoutMs: number): Promise<boolean> {
-    if (!this.#hasSpool) return await this.flush(timeoutMs)
-    if (await this.flush(timeoutMs * 0.7)) return true
-    await this.#queue.park(timeoutMs * 0.3)
-    return false
+  async #drain(timeoutMs: number): Promise<boolean> {
+    this.#exporter.encodePending()
+    return await this.#queue.drained(timeoutMs)
   }
 
-  /** Those that came with the configuration: a batch of another exporter would be lost with the process. */
-  async #closeProcessors(timeoutMs: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined
-    const timeUp = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs)
-    })
-    try {
-      await Promise.race([this.#provider.shutdown(), timeUp])
-    } catch (error) {
-      this.#logger.warn({ cause: String(error) }, 'a span processor of the service failed to shut down')
-    } finally {
-      clearTimeout(timer)
-    }
+  /** With a spool, a part of the time is kept for putting there what Kafka does not have. */
+  async #flushOrPark(timeoutMs: number): Promise<boolean> {
+    if (!this.#hasSpool) return await this.#drain(timeoutMs)
+    if (await this.#drain(timeoutMs * 0.7)) return true
+    await this.#queue.park(timeoutMs * 0.3)
+    return false
   }
 }
 

@@ -61,6 +61,20 @@ test('flush also flushes the processors of the service, and one that fails, or n
   for (const service of [flushing, failing, hanging]) await service.shutdown(0)
 })
 
+test('who waits for ever waits, until the end of the service', async () => {
+  const service = serviceWith({})
+  service.tracer.startSpan('waits', {}, ROOT_CONTEXT).end()
+  let isFlushed = false
+  const flushed = service.flush(Number.POSITIVE_INFINITY).then(() => {
+    isFlushed = true
+  })
+  // Longer than the millisecond that a timer makes of it.
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  assert.equal(isFlushed, false)
+  await service.shutdown(0)
+  await flushed
+})
+
 test('getSpan gives the class Span, bound to its service, whoever owns the process', async () => {
   const names: string[] = []
   const service = new TracingService({

@@ -33,6 +33,7 @@ import { SidSpanProcessor } from './sid-span-processor.ts'
 import { Span, type SpanInit } from './span.ts'
 import { SidPropagator } from './trace-context.ts'
 import { defaultLogger, ownAddress, type TracingConfig, tracingConfigFromEnv } from './tracing-config.ts'
+import { waitTime } from './wait-time.ts'
 
 const DEFAULT_TOPIC = 'sidereal.traces.v1'
 const DEFAULT_FLUSH_MS = 10_000
@@ -226,7 +227,8 @@ export class TracingService {
    * it, false when the time was up before. Never rejects.
    */
   async flush(timeoutMs: number = DEFAULT_FLUSH_MS): Promise<boolean> {
-    const [isDrained] = await Promise.all([this.#drain(timeoutMs), this.#others.flush(timeoutMs)])
+    const limitMs = waitTime(timeoutMs)
+    const [isDrained] = await Promise.all([this.#drain(limitMs), this.#others.flush(limitMs)])
     return isDrained
   }
 
@@ -235,7 +237,7 @@ export class TracingService {
    * same time. True when nothing was given up. Never rejects.
    */
   shutdown(timeoutMs: number = DEFAULT_FLUSH_MS): Promise<boolean> {
-    this.#shutdown ??= this.#close(timeoutMs)
+    this.#shutdown ??= this.#close(waitTime(timeoutMs))
     return this.#shutdown
   }
 

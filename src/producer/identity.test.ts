@@ -11,7 +11,7 @@ import {
 } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { AlwaysOffSampler, type ReadableSpan, TracerProvider } from '@opentelemetry/sdk-trace'
-import { boxOfSpan } from './identity.ts'
+import { boxOfSpan, IdentityBox } from './identity.ts'
 import { SidSpanProcessor } from './sid-span-processor.ts'
 import { SidPropagator, Trace } from './trace-context.ts'
 
@@ -177,4 +177,15 @@ test('a span of somebody else’s that takes no field of ours has its SID all th
   const active = trace.setSpan(ROOT_CONTEXT, Object.freeze(remote))
   assert.equal(Trace.setIdentity({ sid: 'set' }, active), true)
   assert.equal(Trace.sid(active), 'set')
+})
+
+test('two copies of this package in one process say the same SID, and what one of them sets holds for both', async () => {
+  const copyUrl = new URL('identity.ts?copy', import.meta.url).href
+  const copy = (await import(copyUrl)) as typeof import('./identity.ts')
+  assert.notEqual(copy.IdentityBox, IdentityBox)
+  const root = tracer.startSpan('root', {}, ROOT_CONTEXT)
+  const active = trace.setSpan(ROOT_CONTEXT, root)
+  assert.equal(copy.boxOfContext(active)?.identity.sid, sidOf(root))
+  copy.boxOfContext(active)?.override({ uid: 'user' })
+  assert.equal(boxOfSpan(root)?.identity.uid, 'user')
 })

@@ -54,9 +54,10 @@ export class IdentityBox {
 
 /**
  * A field of spans: nothing else is known by a span, its children and its exporter alike. A symbol of ours, since a WeakMap with an entry for each span
- * costs the request twice as much, and the garbage collector more.
+ * costs the request twice as much, and the garbage collector more. Of the whole process, since it may have this package twice (a library brings its own):
+ * both must say the same SID. Its number is that of the interface of `IdentityBox`.
  */
-const BOX = Symbol('sidereal.identity')
+const BOX: unique symbol = Symbol.for('sidereal.identity.1')
 /** Of spans that nobody may give a field. */
 const boxesOfSealed = new WeakMap<object, IdentityBox>()
 

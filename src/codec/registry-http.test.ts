@@ -5,6 +5,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
+import { isSiderealError } from '../model/errors.ts'
+import { RegistryHttp } from './registry-http.ts'
 
 /** Longer than anybody waits for this test: a process that is held by the request is killed before. */
 const REQUEST_MS = 600_000
@@ -30,4 +32,17 @@ test('a registry that does not answer holds no process that does not want to be 
   await Promise.race([asked, run])
   run.child.stdin?.end()
   assert.equal((await run).stdout.trim(), 'end')
+})
+
+test('an address that is no URL of http or https is an error that names its variable, and not its password', () => {
+  for (const url of ['registry:8081', 'no url', 'http://user:%zz@registry:8081', 'ftp://registry']) {
+    assert.throws(
+      () => new RegistryHttp({ url }),
+      (error) =>
+        isSiderealError(error, 'SIDEREAL_CONFIG_INVALID') &&
+        error.message.includes('SIDEREAL_REGISTRY_URL') &&
+        !error.message.includes('%zz'),
+      url,
+    )
+  }
 })

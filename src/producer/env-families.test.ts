@@ -92,6 +92,21 @@ test('a value that cannot be used is told with the others, and the default is us
   assert.equal(String(ratio.config.sampler), 'AlwaysOnSampler')
 })
 
+test('a network that is none is told and left out: it must not seem to be denied', () => {
+  const { config, warnings } = read({
+    SIDEREAL_PRODUCER_IDENTITY_PEERS_DENY: '10.0.0.0/, 10.1.0.0/16',
+    SIDEREAL_PRODUCER_BAGGAGE_HOSTS_ALLOW: '10.0.0.0/8.5',
+  })
+  assert.deepEqual(config.identityPeers?.deny, ['10.1.0.0/16'])
+  assert.equal(config.baggageHosts, undefined)
+  assert.deepEqual(warnings, [
+    [
+      'SIDEREAL_PRODUCER_IDENTITY_PEERS_DENY: 10.0.0.0/ is no network such as 10.1.0.0/16: it is left out',
+      'SIDEREAL_PRODUCER_BAGGAGE_HOSTS_ALLOW: 10.0.0.0/8.5 is no network such as 10.1.0.0/16: it is left out',
+    ],
+  ])
+})
+
 test('who may learn and who may name an identity can be said by variables', () => {
   const { config } = read({
     SIDEREAL_PRODUCER_BAGGAGE_HOSTS_ALLOW: '.example.com, api.partner.net',

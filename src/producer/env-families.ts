@@ -6,7 +6,7 @@ import {
   type SpanLimits,
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace'
-import type { BaggageHostRules } from './baggage-hosts.ts'
+import { type BaggageHostRules, isRule } from './baggage-hosts.ts'
 import { type Env, isTrue, listOf, textOf, wholeNumber } from './env-texts.ts'
 import { exportersFromEnv } from './exporter-env.ts'
 import type { FurtherExporter } from './further-exporters.ts'
@@ -50,8 +50,8 @@ export function settingsFromFamilies(env: Env): { settings: FamilySettings; prob
   const { exporters, problems: exporterProblems } = exportersFromEnv(env)
   problems.push(...exporterProblems)
   const isPublic = isTrue(env, 'SIDEREAL_PRODUCER_PUBLIC_ENDPOINT')
-  const identityPeers = rulesOf(env, 'SIDEREAL_PRODUCER_IDENTITY_PEERS')
-  const baggageHosts = rulesOf(env, 'SIDEREAL_PRODUCER_BAGGAGE_HOSTS')
+  const identityPeers = rulesOf(env, 'SIDEREAL_PRODUCER_IDENTITY_PEERS', problems)
+  const baggageHosts = rulesOf(env, 'SIDEREAL_PRODUCER_BAGGAGE_HOSTS', problems)
   const settings: FamilySettings = {
     ...(isTrue(env, 'OTEL_SDK_DISABLED') ? { isDisabled: true } : {}),
     ...(lingerMs === undefined ? {} : { lingerMs }),
@@ -96,7 +96,12 @@ function rootSampler(kind: string, env: Env, problems: string[]): Sampler | unde
 }
 
 /** A name, an address or a network each, separated by commas. */
-function rulesOf(env: Env, prefix: string): BaggageHostRules | undefined {
-  const [allow, deny] = [listOf(env, `${prefix}_ALLOW`), listOf(env, `${prefix}_DENY`)]
+function rulesOf(env: Env, prefix: string, problems: string[]): BaggageHostRules | undefined {
+  const [allow, deny] = [`${prefix}_ALLOW`, `${prefix}_DENY`].map((name) => {
+    const rules = listOf(env, name)
+    for (const rule of rules.filter((one) => !isRule(one)))
+      problems.push(`${name}: ${rule} is no network such as 10.1.0.0/16: it is left out`)
+    return rules.filter(isRule)
+  }) as [string[], string[]]
   return allow.length + deny.length === 0 ? undefined : { allow, deny }
 }

@@ -189,3 +189,12 @@ test('two copies of this package in one process say the same SID, and what one o
   copy.boxOfContext(active)?.override({ uid: 'user' })
   assert.equal(boxOfSpan(root)?.identity.uid, 'user')
 })
+
+test('a carrier that takes or gives nothing fails no call of an instrumentation', () => {
+  const propagator = new SidPropagator()
+  const refuse = () => assert.fail()
+  const span = tracer.startSpan('call', {}, ROOT_CONTEXT)
+  const active = trace.setSpan(ROOT_CONTEXT, span)
+  assert.doesNotThrow(() => propagator.inject(active, {}, { set: refuse }))
+  assert.equal(propagator.extract(active, {}, { get: refuse, keys: () => [] }), active)
+})

@@ -45,15 +45,21 @@ export class SidPropagator implements TextMapPropagator {
   }
 
   inject(context: Context, carrier: unknown, setter: TextMapSetter): void {
-    traceContext.inject(context, carrier, setter)
-    if (mayReceiveBaggage(calledHost(context), this.#rules)) injectBaggage(context, carrier, setter)
+    const write = () => {
+      traceContext.inject(context, carrier, setter)
+      if (mayReceiveBaggage(calledHost(context), this.#rules)) injectBaggage(context, carrier, setter)
+    }
+    harmless(write, undefined)
   }
 
   /** The trace of any caller is continued; the identity only of those that are believed, see `IdentityPeerRules`. */
   extract(context: Context, carrier: unknown, getter: TextMapGetter): Context {
-    const extracted = baggage.extract(traceContext.extract(context, carrier, getter), carrier, getter)
-    if (extracted === context) return context
-    return withInbound(extracted, new Inbound(carrier, getter, this.#peers))
+    const read = () => {
+      const extracted = baggage.extract(traceContext.extract(context, carrier, getter), carrier, getter)
+      if (extracted === context) return context
+      return withInbound(extracted, new Inbound(carrier, getter, this.#peers))
+    }
+    return harmless(read, context)
   }
 
   fields(): string[] {

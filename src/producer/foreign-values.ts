@@ -21,34 +21,31 @@ export class ValueWalk {
     return this.#values <= MAX_VALUES
   }
 
-  /**
-   * Gives what `work` makes of the inside of an object, `otherwise` for one that is not to be entered, and of one that throws (a proxy, an accessor)
-   * what `onError` makes of the text of the error.
-   */
-  within<T>(object: object, otherwise: T, work: () => T, onError: (text: string) => T): T {
-    if (this.#above.length >= this.#maxDepth || this.#above.includes(object)) return otherwise
+  /** To be called before an object's inside is looked at; when it gives false the object is not to be entered, else `leave` follows. */
+  enter(object: object): boolean {
+    if (this.#above.length >= this.#maxDepth || this.#above.includes(object)) return false
     this.#above.push(object)
-    try {
-      return work()
-    } catch (error) {
-      return onError(failureText(error))
-    } finally {
-      this.#above.pop()
-    }
+    return true
+  }
+
+  leave(): void {
+    this.#above.pop()
   }
 }
 
 /** The fields of an object, or of a Map, whose keys become text as those of a dict do. Only a proxy makes it throw. */
 export function entriesOf(object: object): [string, unknown][] {
   if (object instanceof Map) return [...object].map(([key, value]) => [plainText(key), value])
-  return Object.keys(object).map((key) => {
-    try {
-      return [key, (object as Record<string, unknown>)[key]]
-    } catch (error) {
-      // An accessor of the application's own: its failure is data here.
-      return [key, failureText(error)]
-    }
-  })
+  return Object.keys(object).map((key) => [key, fieldOf(object, key)])
+}
+
+/** A field of an object; where an accessor of the application's own throws, that is data. */
+export function fieldOf(object: object, key: string): unknown {
+  try {
+    return (object as Readonly<Record<string, unknown>>)[key]
+  } catch (error) {
+    return failureText(error)
+  }
 }
 
 /** `String(value)`, also of what has no text: an object without prototype, one whose `toString` throws. */

@@ -164,12 +164,16 @@ export function withIdentity(baggage: Baggage | undefined, identity: Identity | 
 
 /** What a caller says of an identity; empty parts, and those that are not given, say nothing. Never throws. */
 export function knownParts(parts: Partial<Identity> | undefined): Partial<Identity> {
-  const read = () =>
-    (Object.keys(BAGGAGE_KEYS) as (keyof Identity)[]).flatMap((name) => {
-      const value = parts?.[name] ?? ''
-      return value === '' ? [] : [[name, value]]
-    })
-  return Object.fromEntries(harmless(read, []))
+  const known: { -readonly [Name in keyof Identity]?: Identity[Name] } = {}
+  if (!parts) return known
+  const read = () => {
+    if (parts.sid) known.sid = parts.sid
+    if (parts.appId) known.appId = parts.appId
+    if (parts.uid) known.uid = parts.uid
+    if (parts.chatId) known.chatId = parts.chatId
+  }
+  harmless(read, undefined)
+  return known
 }
 
 // Callers without types give numbers, too: no reason to throw into a request.

@@ -1,5 +1,5 @@
 import { type AnyValue, type KeyValue, KeyValueList } from '../model/any-value.ts'
-import { entriesOf, ValueWalk } from './foreign-values.ts'
+import { entriesOf, failureText, ValueWalk } from './foreign-values.ts'
 
 const MAX_DEPTH = 64
 const INT64_MIN = -(2n ** 63n)
@@ -33,13 +33,15 @@ function convert(value: unknown, walk: ValueWalk): AnyValue {
     default:
       return null
   }
-  if (value === null) return null
-  return walk.within<AnyValue>(
-    value,
-    null,
-    () => objectOf(value, walk),
-    (text) => text,
-  )
+  if (value === null || !walk.enter(value)) return null
+  try {
+    return objectOf(value, walk)
+  } catch (error) {
+    // A proxy, or a field that throws.
+    return failureText(error)
+  } finally {
+    walk.leave()
+  }
 }
 
 function objectOf(value: object, walk: ValueWalk): AnyValue {
@@ -51,9 +53,10 @@ function objectOf(value: object, walk: ValueWalk): AnyValue {
 }
 
 function keyValuesOf(object: object, walk: ValueWalk): KeyValue[] {
-  return entriesOf(object).flatMap(([key, value]) =>
-    value === undefined ? [] : [{ key, value: convert(value, walk) }],
-  )
+  const pairs: KeyValue[] = []
+  for (const [key, value] of entriesOf(object))
+    if (value !== undefined) pairs.push({ key, value: convert(value, walk) })
+  return pairs
 }
 
 function isInt64(value: number): boolean {

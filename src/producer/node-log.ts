@@ -161,7 +161,7 @@ export class NodeLog {
         input: toKeyValues(input),
         output: toKeyValues(output),
         config: toKeyValues(config),
-        usage: { ...NO_USAGE, ...wholeCounts(usage) },
+        usage: countsOf(usage),
       },
       logs: this.logs.map(recordText),
       extra: [],
@@ -191,6 +191,16 @@ export function whole(value: unknown): number {
   return Number.isSafeInteger(rounded) ? rounded : 0
 }
 
+export function countsOf(usage: Readonly<Usage>): Usage {
+  return {
+    questionTokens: whole(usage.questionTokens),
+    promptTokens: whole(usage.promptTokens),
+    completionTokens: whole(usage.completionTokens),
+    totalTokens: whole(usage.totalTokens),
+  }
+}
+
+/** The counts that are given. */
 export function wholeCounts(usage: Partial<Usage>): Partial<Usage> {
   return Object.fromEntries(
     fieldsOf(usage).flatMap(([name, count]) => (count === undefined ? [] : [[name, whole(count)]])),

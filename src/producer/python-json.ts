@@ -1,4 +1,4 @@
-import { entriesOf, ValueWalk } from './foreign-values.ts'
+import { entriesOf, failureText, ValueWalk } from './foreign-values.ts'
 
 /** What could not be written as it was: the text says something else in its place. */
 export interface JsonTextFaults {
@@ -45,13 +45,15 @@ function write(value: unknown, faults: JsonTextFaults, walk: ValueWalk): string 
     default:
       return 'null'
   }
-  if (value === null) return 'null'
-  return walk.within(
-    value,
-    'null',
-    () => objectOf(value, faults, walk),
-    (text) => textOf(text, faults),
-  )
+  if (value === null || !walk.enter(value)) return 'null'
+  try {
+    return objectOf(value, faults, walk)
+  } catch (error) {
+    // A proxy, or a field that throws.
+    return textOf(failureText(error), faults)
+  } finally {
+    walk.leave()
+  }
 }
 
 function objectOf(value: object, faults: JsonTextFaults, walk: ValueWalk): string {

@@ -1,5 +1,5 @@
 import type { Attributes, AttributeValue } from '@opentelemetry/api'
-import { entriesOf, failureText, plainText } from './foreign-values.ts'
+import { failureText, fieldOf, plainText } from './foreign-values.ts'
 import { pythonJson } from './python-json.ts'
 
 /**
@@ -25,8 +25,9 @@ export function attributeValue(value: unknown): AttributeValue | undefined {
 /** Entries without a value are left out. Only a proxy makes it throw. */
 export function attributesOf(values: Readonly<Record<string, unknown>> | undefined): Attributes {
   const attributes: Attributes = {}
-  for (const [key, value] of entriesOf(values ?? {})) {
-    const clean = attributeValue(value)
+  if (!values) return attributes
+  for (const key of Object.keys(values)) {
+    const clean = attributeValue(fieldOf(values, key))
     if (clean !== undefined) attributes[key] = clean
   }
   return attributes

@@ -1,6 +1,7 @@
 import {
   type Context,
   context as contextApi,
+  INVALID_SPAN_CONTEXT,
   type Span as OtelSpan,
   type SpanStatus,
   SpanStatusCode,
@@ -63,8 +64,9 @@ export class Span implements Disposable {
   /** @internal what `start` gives */
   constructor(init: SpanInit, own: Started)
   constructor(init?: SpanInit, own?: Started) {
-    this.#tracer = harmless(() => init?.tracer, undefined) ?? trace.getTracer('sidereal')
-    this.#given = knownParts(init)
+    const given = own === undefined ? harmless(() => init?.tracer, undefined) : init?.tracer
+    this.#tracer = given ?? trace.getTracer('sidereal')
+    this.#given = own === undefined ? knownParts(init) : {}
     this.#own = own
   }
 
@@ -138,7 +140,7 @@ export class Span implements Disposable {
 
   /** OpenTelemetry's own span that this one writes to. Outside any it is one that records nothing. */
   getOtlpSpan(): OtelSpan {
-    return this.#own?.span ?? trace.getActiveSpan() ?? trace.wrapSpanContext(NO_SPAN)
+    return this.#own?.span ?? trace.getActiveSpan() ?? trace.wrapSpanContext(INVALID_SPAN_CONTEXT)
   }
 
   /** Sets an attribute. What OpenTelemetry does not take (objects, mixed lists) becomes JSON text; null and undefined are left out. */
@@ -259,7 +261,11 @@ export class Span implements Disposable {
 
   /** For a callback that has to run although its span could not be started. */
   #unrecorded(): Span {
-    const own = { span: trace.wrapSpanContext(NO_SPAN), parent: undefined, context: contextApi.active() }
+    const own = {
+      span: trace.wrapSpanContext(INVALID_SPAN_CONTEXT),
+      parent: undefined,
+      context: contextApi.active(),
+    }
     return new Span({ tracer: this.#tracer }, own)
   }
 
@@ -286,8 +292,6 @@ export class Span implements Disposable {
     return this.#own === undefined ? (this.#given[part] ?? known) : known
   }
 }
-
-const NO_SPAN = { traceId: '0'.repeat(32), spanId: '0'.repeat(16), traceFlags: 0 }
 
 function nameOf(
   name: unknown,

@@ -18,21 +18,13 @@ import { isRecorded, noteRecorded } from './recorded-errors.ts'
 import { type RunResult, runToEnd } from './run-to-end.ts'
 import { attributesOf, attributeText, attributeValue, describeError } from './span-attributes.ts'
 import { SpanLevel } from './span-level.ts'
-import { type Carrier, Trace } from './trace-context.ts'
+import { nameOf, type StartOptions } from './start-options.ts'
+import { Trace } from './trace-context.ts'
 
 /** Who the request belongs to, as far as the caller knows. Parts that are empty or not given say nothing. */
 export interface SpanInit extends Partial<Identity> {
   /** Default: the tracer of the process, as `initTracing` set it. */
   readonly tracer?: Tracer
-}
-
-export interface StartOptions {
-  /** Attributes that the span has from its start, so that samplers see them. */
-  readonly attributes?: Readonly<Record<string, unknown>>
-  /** What `Trace.injectContext` wrote elsewhere: the span continues that trace. */
-  readonly traceContext?: Carrier
-  /** Adds `::` and the name of the callback to the span's name (source description: `add_source_function_name`). */
-  readonly addFunctionName?: boolean
 }
 
 interface Started {
@@ -291,14 +283,4 @@ export class Span implements Disposable {
     const known = box?.identity[part] ?? ''
     return this.#own === undefined ? (this.#given[part] ?? known) : known
   }
-}
-
-function nameOf(
-  name: unknown,
-  callback: { readonly name: string } | undefined,
-  options: StartOptions | undefined,
-): string {
-  const own = callback?.name || 'unknown'
-  if (typeof name !== 'string' || name === '') return own
-  return options?.addFunctionName === true ? `${name}::${own}` : name
 }

@@ -88,7 +88,15 @@ export function flagsOf(traceFlags: number, isRemote: boolean | undefined): numb
   return (traceFlags & 0xff) | FLAG_HAS_IS_REMOTE | (isRemote === true ? FLAG_IS_REMOTE : 0)
 }
 
-/** Exact: [seconds, nanoseconds], each a whole number. A caller's own time may have fractions, which have no place in nanoseconds. */
+/**
+ * A part of a time, whole: a caller's own may have fractions, which have no place in nanoseconds. What is no number (an invalid `Date` of an event) is 0,
+ * which the worker sees to be none: it must not cost the span.
+ */
+export function wholeTime(part: number): number {
+  return Number.isFinite(part) ? Math.trunc(part) : 0
+}
+
+/** Exact: [seconds, nanoseconds], each a whole number. */
 function toNanoseconds([seconds, nanos]: HrTime): bigint {
-  return BigInt(Math.trunc(seconds)) * NANOS_PER_SECOND + BigInt(Math.trunc(nanos))
+  return BigInt(wholeTime(seconds)) * NANOS_PER_SECOND + BigInt(wholeTime(nanos))
 }

@@ -7,6 +7,7 @@ import { ROOT_CONTEXT, trace } from '@opentelemetry/api'
 import { type SpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import { silentLogger } from '../telemetry/logger.ts'
 import { Span } from './span.ts'
+import { Trace } from './trace-context.ts'
 import { initTracing, TracingService } from './tracing-service.ts'
 
 function serviceWith(methods: Partial<SpanProcessor>): TracingService {
@@ -147,4 +148,30 @@ test('where OpenTelemetry is set up already that is a warning, and its spans com
   })
   assert.deepEqual([service.stats().spans.accepted, second.stats().spans.accepted], [1, 0])
   for (const one of [service, second]) await one.shutdown(0)
+})
+
+test('a request that is under way while the service shuts down goes on with its trace, and calls others with it', async () => {
+  let headers: Record<string, string> = {}
+  const service: TracingService = initTracing({
+    serviceName: 'ending',
+    kafka: { brokers: ['127.0.0.1:1'] },
+    spanProcessors: [
+      {
+        onStart: () => undefined,
+        onEnd: () => undefined,
+        forceFlush: async () => undefined,
+        shutdown: async () => {
+          await new Promise(setImmediate)
+          new Span().start('late', () => {
+            headers = Trace.injectContext()
+          })
+        },
+      },
+    ],
+    logger: silentLogger,
+  })
+  await service.shutdown(100)
+  assert.deepEqual(Object.keys(headers), ['traceparent', 'baggage'])
+  assert.equal(service.stats().spans.accepted, 1)
+  assert.equal(trace.getTracerProvider().getTracer('x').startSpan('after').isRecording(), false)
 })

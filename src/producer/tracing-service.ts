@@ -248,11 +248,11 @@ export class TracingService {
   async #close(timeoutMs: number): Promise<boolean> {
     const endMs = performance.now() + timeoutMs
     const leftMs = () => Math.max(0, endMs - performance.now())
-    for (const unregister of this.#unregister) unregister()
     const dropped = this.#droppedAtEnd
     const firstMs = timeoutMs * FIRST_FLUSH_SHARE
     await Promise.all([this.#flushOrPark(firstMs), this.#others.shutdown(firstMs)])
-    // What ended in the meantime, of requests that were under way, has the rest of the time.
+    // Requests that were under way went on with their traces until now; what ended of them has the rest of the time.
+    for (const unregister of this.#unregister) unregister()
     this.#exporter.close()
     const isFlushed = await this.#flushOrPark(leftMs())
     this.#queue.close()

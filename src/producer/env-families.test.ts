@@ -38,6 +38,8 @@ test('the variables of the source and of OpenTelemetry both work', () => {
     OTEL_SPAN_EVENT_COUNT_LIMIT: '10',
     OTEL_ATTRIBUTE_COUNT_LIMIT: '20',
     OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: '30',
+    OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT: '40',
+    OTEL_PROPAGATORS: 'tracecontext,baggage',
     OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
     OTEL_TRACES_SAMPLER_ARG: '0.25',
     OTEL_SDK_DISABLED: 'true',
@@ -49,7 +51,7 @@ test('the variables of the source and of OpenTelemetry both work', () => {
     resourceAttributes: { 'deployment.environment.name': 'prod', 'service.version': '1 2' },
     sid: {},
     lingerMs: 200,
-    spanLimits: { eventCountLimit: 10, attributeCountLimit: 30 },
+    spanLimits: { eventCountLimit: 10, attributeCountLimit: 30, attributePerEventCountLimit: 40 },
     isDisabled: true,
   })
   assert.deepEqual([source.warnings, standard.warnings], [[], []])
@@ -84,10 +86,11 @@ test('a value that cannot be used is told with the others, and the default is us
     OTEL_BSP_SCHEDULE_DELAY: 'soon',
     OTEL_SPAN_EVENT_COUNT_LIMIT: '-1',
     OTEL_TRACES_SAMPLER: 'sometimes',
+    OTEL_PROPAGATORS: 'tracecontext,baggage,b3',
   })
   assert.deepEqual([config.lingerMs, config.spanLimits, config.sampler], [undefined, undefined, undefined])
   assert.equal(warnings.length, 1)
-  assert.equal(warnings[0]?.length, 3)
+  assert.equal(warnings[0]?.length, 4)
   const ratio = read({ OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: '7' })
   assert.equal(String(ratio.config.sampler), 'AlwaysOnSampler')
 })

@@ -121,14 +121,15 @@ export class TracingService {
       keepsAlive: false,
       ...(config.compression === undefined ? {} : { compression: config.compression }),
     })
+    // At once, so that an installation without them fails at the start and not with the first span.
+    const schemas = { spans: bundledSchema(SCHEMAS.spans).json, log: bundledSchema(SCHEMAS.log).json }
     this.#hasSpool = config.spool !== undefined
     this.#queue = new RecordQueue({
       topic,
       logger,
       spool: config.spool,
       send: (name, records, onSettled) => this.#producer.sendEach(name, records, onSettled),
-      schemaId: (kind) =>
-        registry.register(subjectFor(topic, SCHEMAS[kind]), bundledSchema(SCHEMAS[kind]).json),
+      schemaId: (kind) => registry.register(subjectFor(topic, SCHEMAS[kind]), schemas[kind]),
       ...(config.maxQueueBytes === undefined ? {} : { maxBytes: config.maxQueueBytes }),
       ...(config.maxQueueItems === undefined ? {} : { maxItems: config.maxQueueItems }),
     })

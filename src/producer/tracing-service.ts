@@ -68,10 +68,7 @@ export interface TracingStats {
 export class TracingService {
   /** For spans of the application's own: `tracer.startActiveSpan(…)`. Any other tracer of `@opentelemetry/api` does as well. */
   readonly tracer: Tracer
-  /**
-   * For a service whose OpenTelemetry somebody else has set up: added to the span processors there, it gives the spans their SIDs and sends them to Kafka.
-   * `flush` and `shutdown` stay this service's.
-   */
+  /** For an OpenTelemetry that somebody else has set up: as one of its span processors it sends spans here. `flush` and `shutdown` stay this service's. */
   readonly spanProcessor: SpanProcessor
   readonly #sids: SidGenerator
   readonly #producer: CheckedProducer
@@ -168,10 +165,7 @@ export class TracingService {
     return this.#exporter
   }
 
-  /**
-   * Makes this the tracing of the process: tracer provider, context manager and propagator of `@opentelemetry/api`. What somebody else has set before
-   * stays his, which is a warning.
-   */
+  /** Makes this the process's tracer provider, context manager and propagator. What somebody else has set before stays his: a warning. */
   register({
     baggageHosts,
     identityPeers,

@@ -37,7 +37,9 @@ async function reserve(order: string, span: Span, node: NodeLog): Promise<void> 
   span.addInfoEvent(`reserved ${order}`, node)
 }
 
-process.once('SIGTERM', async () => {
-  await consumer.disconnect()
-  if (!(await tracing.shutdown())) process.exitCode = 1
-})
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  process.once(signal, async () => {
+    await consumer.disconnect()
+    if (!(await tracing.shutdown())) process.exitCode = 1
+  })
+}

@@ -213,3 +213,24 @@ test('example kafka-service: what is done for a record has the SID, the user and
     )
   }
 })
+
+test('example kafka-service: an order that send-order.ts sends is handled under the SID that it says, in one trace with it', async () => {
+  const topic = await freshTopic(servers)
+  const env = { ORDERS_TOPIC: await freshTopic(servers) }
+  const service = runExample('kafka-service/orders.ts', topic, { ...env, SERVICE_NAME: 'orders' })
+  const sender = runExample('kafka-service/send-order.ts', topic, { ...env, SERVICE_NAME: 'shop' })
+  const sid = (await sender.nextLine('SID ')).slice(4)
+  await sender.end()
+  assert.equal(await service.nextLine('order-1'), `order-1 ${sid}`)
+  await service.end('SIGINT')
+
+  const requests = await readRequests(topic)
+  assert.deepEqual([...requests.keys()], [sid])
+  const request = requests.get(sid)!
+  assert.deepEqual([request.appId, request.uid], ['shop', 'user-7'])
+  assert.deepEqual(tree(request), [
+    'orders/handle order < shop/send order',
+    'orders/reserve < orders/handle order',
+    'shop/send order < none',
+  ])
+})

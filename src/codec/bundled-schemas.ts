@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { SiderealError } from '../model/errors.ts'
 
 export type BundledSchemaName = 'sidereal.SpanBatch' | 'sidereal.NodeTraceLog'
 
@@ -16,16 +17,31 @@ export interface BundledSchema {
 
 const schemasFolder = new URL('../../schemas/', import.meta.url)
 
-/** Every version of a schema that this release of Sidereal carries, oldest first. */
+/**
+ * Every version of a schema that this release of Sidereal carries, oldest first.
+ * @throws SiderealError SIDEREAL_CONFIG_INVALID when they are not where the package has them
+ */
 export function bundledSchemas(name: BundledSchemaName): BundledSchema[] {
   const folder = new URL(`${name}/`, schemasFolder)
-  return readdirSync(folder)
+  return namesIn(folder)
     .filter((file) => /^\d+\.avsc$/.test(file))
     .map((file) => ({
       json: readFileSync(new URL(file, folder), 'utf8'),
       version: Number.parseInt(file, 10),
     }))
     .sort((a, b) => a.version - b.version)
+}
+
+function namesIn(folder: URL): string[] {
+  try {
+    return readdirSync(folder)
+  } catch (cause) {
+    throw new SiderealError(
+      'SIDEREAL_CONFIG_INVALID',
+      `the schemas of Sidereal are not in ${folder.pathname}: a bundler leaves them out, so leave the package sidereal out of the bundle and install it`,
+      { cause },
+    )
+  }
 }
 
 /** The newest version: what the record writer writes and `setup` registers. */

@@ -1,5 +1,6 @@
 import { request as requestHttp } from 'node:http'
 import { Agent, request as requestHttps } from 'node:https'
+import { SiderealError } from '../model/errors.ts'
 import type { TlsKeys } from '../model/tls-fault.ts'
 import { readPemFile } from './pem-file.ts'
 
@@ -20,6 +21,8 @@ export interface RegistryAddress {
   readonly auth?: { readonly username: string; readonly password: string }
   /** PEM file of the authority that signed the registry's certificate. Default: those that come with Node.js. */
   readonly caPath?: string | undefined
+  /** Whether a request that has no answer yet keeps the process alive. Default true. */
+  readonly keepsAlive?: boolean
 }
 
 export interface RegistryAnswer {
@@ -35,11 +38,12 @@ export class RegistryHttp {
   readonly url: string
   readonly #authorization: string | undefined
   readonly #agent: Agent | undefined
+  readonly #keepsAlive: boolean
 
-  /** @throws SiderealError SIDEREAL_CONFIG_INVALID when the authority's file cannot be read */
-  constructor({ url: text, auth, caPath }: RegistryAddress) {
-    const url = new URL(text)
-    const own = { username: decodeURIComponent(url.username), password: decodeURIComponent(url.password) }
+  /** @throws SiderealError SIDEREAL_CONFIG_INVALID for a URL that is none of http or https, or when the authority's file cannot be read */
+  constructor({ url: text, auth, caPath, keepsAlive = true }: RegistryAddress) {
+    const { url, own } = parseUrl(text)
+    this.#keepsAlive = keepsAlive
     const used = auth ?? (url.username === '' ? undefined : own)
     if (used !== undefined) {
       this.#authorization = `Basic ${Buffer.from(`${used.username}:${used.password}`).toString('base64')}`
@@ -73,6 +77,7 @@ export class RegistryHttp {
     const request =
       target.protocol === 'https:' ? requestHttps(target, settings) : requestHttp(target, settings)
     const answer = Promise.withResolvers<RegistryAnswer>()
+    if (!this.#keepsAlive) request.once('socket', (socket) => socket.unref())
     request.once('error', answer.reject)
     request.once('response', (response) => {
       readBounded(response).then(
@@ -83,6 +88,22 @@ export class RegistryHttp {
     })
     request.end(body === undefined ? undefined : JSON.stringify(body))
     return await answer.promise
+  }
+}
+
+/** The URL, which may have a password in it, is not repeated; nor is the cause told, which repeats it. */
+function parseUrl(text: string) {
+  try {
+    const url = new URL(text)
+    if (url.protocol !== 'http:' && url.protocol !== 'https:')
+      throw new Error(`it begins with ${url.protocol}`)
+    const own = { username: decodeURIComponent(url.username), password: decodeURIComponent(url.password) }
+    return { url, own }
+  } catch {
+    throw new SiderealError(
+      'SIDEREAL_CONFIG_INVALID',
+      'the URL of the schema registry is none of http or https: set SIDEREAL_REGISTRY_URL to http://host:8081',
+    )
   }
 }
 

@@ -271,3 +271,24 @@ test('when the time of records that are sent each by itself is up, those that ar
   assert.equal(told[0], 'written')
   assert.match(told[1] ?? '', /the reply lacked partitions/)
 })
+
+test('a broker that does not answer the goodbye is not waited for beyond the time that closing was given', async (t) => {
+  const kafka = new FakeKafka(1)
+  const silent: KafkaClients = {
+    producer: () => Object.assign(kafka.producer(), { disconnect: () => new Promise<void>(() => undefined) }),
+    admin: () => kafka.admin(),
+  }
+  const producer = open(silent)
+  await producer.send('t', [record('a', '1')])
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  let isClosed = false
+  const closed = producer.close({ timeoutMs: 1_000 }).then(() => {
+    isClosed = true
+  })
+  await new Promise(setImmediate)
+  assert.equal(isClosed, false)
+  t.mock.timers.tick(1_000)
+  await new Promise(setImmediate)
+  assert.equal(isClosed, true)
+  await closed
+})

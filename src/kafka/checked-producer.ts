@@ -188,8 +188,12 @@ export class CheckedProducer {
     if (topic.isKnown) this.#sender.dispatchSoon(topic)
   }
 
-  /** Waits until every call has been settled (each has its deadline), but at most `timeoutMs`; the rest rejects. Then disconnects. */
+  /**
+   * Waits until every call has been settled (each has its deadline), and disconnects, in at most `timeoutMs`: what has not been settled by then
+   * rejects, and a broker that does not answer is not waited for.
+   */
   async close(options: { timeoutMs?: number } = {}): Promise<void> {
+    const endMs = performance.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY)
     this.#isClosed = true
     this.#sender.beginClose()
     let timer: NodeJS.Timeout | undefined
@@ -207,7 +211,7 @@ export class CheckedProducer {
     }
     await this.#calls.ended()
     clearTimeout(timer)
-    await this.#sender.close()
+    await this.#sender.close(Math.max(0, endMs - performance.now()))
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -51,10 +51,10 @@ export class LaneSender {
     this.#isClosing = true
   }
 
-  /** Disconnects; to be called when every call has ended. */
-  async close(): Promise<void> {
+  /** Disconnects, in at most so long; to be called when every call has ended. */
+  async close(timeoutMs: number): Promise<void> {
     for (const pause of this.#timers) clearTimeout(pause)
-    await this.#connection?.close()
+    await this.#connection?.close(timeoutMs)
   }
 
   /** With names of topic and brokers in its message. */

@@ -88,12 +88,18 @@ export class ProducerConnection {
   /** No further use; disconnects when the last call has ended. */
   retire(): void {
     this.#retired = true
-    if (this.#inFlight === 0) void this.close()
+    if (this.#inFlight === 0) this.#tidyAway()
   }
 
-  close(): Promise<void> {
-    this.#closed ??= this.#disconnect()
+  /** Disconnects, in at most so long. */
+  close(timeoutMs: number): Promise<void> {
+    this.#closed ??= this.#disconnect(Math.min(timeoutMs, DISCONNECT_TIMEOUT_MS), true)
     return this.#closed
+  }
+
+  /** Nobody waits for it, and the end of the process need not either. */
+  #tidyAway(): void {
+    this.#closed ??= this.#disconnect(DISCONNECT_TIMEOUT_MS, false)
   }
 
   async #use<T>(call: () => Promise<T>): Promise<T> {
@@ -103,14 +109,15 @@ export class ProducerConnection {
       return await call()
     } finally {
       this.#inFlight--
-      if (this.#retired && this.#inFlight === 0) void this.close()
+      if (this.#retired && this.#inFlight === 0) this.#tidyAway()
     }
   }
 
-  async #disconnect(): Promise<void> {
+  async #disconnect(timeoutMs: number, isAwaited: boolean): Promise<void> {
     let timer: NodeJS.Timeout | undefined
     const timeout = new Promise<string>((resolve) => {
-      timer = setTimeout(() => resolve('timeout'), DISCONNECT_TIMEOUT_MS)
+      timer = setTimeout(() => resolve('timeout'), timeoutMs)
+      if (!isAwaited) timer.unref()
     })
     const disconnected = Promise.all([this.#producer.disconnect(), this.#admin.disconnect()]).then(
       () => 'done',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { mayReceiveBaggage } from './baggage-hosts.ts'
+import { isRule, mayReceiveBaggage } from './baggage-hosts.ts'
 
 test('by default only hosts that are ours by their name or address learn who a request belongs to', () => {
   const ours = [
@@ -65,4 +65,22 @@ test('lists add hosts and take them away, and what is denied stays denied', () =
     assert.equal(mayReceiveBaggage(host, rules), false, host)
   }
   assert.equal(mayReceiveBaggage('anywhere.org', { allow: ['*'] }), true)
+})
+
+test('an address is meant however it is written, and what is no network means nobody', () => {
+  // A server that listens on all addresses sees those of IPv4 in the clothes of IPv6.
+  for (const [host, rule] of [
+    ['::ffff:10.0.0.7', '10.0.0.7'],
+    ['::ffff:10.0.0.7', '10.0.0.0/8'],
+    ['0:0:0:0:0:0:0:1', '::1'],
+    ['localhost', 'LocalHost.'],
+  ] as const) {
+    assert.equal(mayReceiveBaggage(host), true, host)
+    assert.equal(mayReceiveBaggage(host, { deny: [rule] }), false, `${host} ${rule}`)
+  }
+  assert.equal(mayReceiveBaggage('::ffff:8.8.8.8', { allow: ['8.8.8.8'] }), true)
+  for (const rule of ['10.0.0.0/', '10.0.0.0/8.5', '10.0.0.0/33', '10.0.0.0/8/8', 'name/8', '/']) {
+    assert.equal(mayReceiveBaggage('8.8.8.8', { allow: [rule] }), false, rule)
+    assert.equal(isRule(rule), false, rule)
+  }
 })

@@ -49,20 +49,29 @@ export function isPrivateAddress(address: string): boolean {
 
 /** Whether a host is one that a rule of an `allow` or `deny` list means. */
 export function matchesHost(name: string, rule: string): boolean {
-  const wanted = rule.trim().toLowerCase()
+  const wanted = rule.trim().toLowerCase().replace(/\.$/, '')
   if (wanted === '*') return true
-  const [network = '', bits] = wanted.split('/')
-  if (bits !== undefined) return isInNetwork(name, network, Number(bits))
+  const network = networkOf(wanted)
+  if (network !== undefined) return isIn(network, name)
   const suffix = wanted.startsWith('*.') ? wanted.slice(1) : wanted
   return suffix.startsWith('.') ? name.endsWith(suffix) || name === suffix.slice(1) : name === wanted
 }
 
-function isInNetwork(address: string, network: string, bits: number): boolean {
-  const family = isIP(network)
-  if (family === 0 || !(bits >= 0 && bits <= (family === 4 ? 32 : 128))) return false
+/** False for what looks like a network and is none: it matches nobody, which is not what whoever denies it means. */
+export function isRule(rule: string): boolean {
+  return !rule.includes('/') || networkOf(rule.trim()) !== undefined
+}
+
+/** A network, or an address as one of its own, which may be written in several ways; undefined for anything else. */
+function networkOf(text: string): BlockList | undefined {
+  const [address = '', bits, ...further] = text.split('/')
+  const family = isIP(address)
+  const most = family === 4 ? 32 : 128
+  const length = bits === undefined ? most : /^\d{1,3}$/.test(bits) ? Number(bits) : Number.NaN
+  if (family === 0 || further.length > 0 || !(length <= most)) return undefined
   const list = new BlockList()
-  list.addSubnet(network, bits, family === 4 ? 'ipv4' : 'ipv6')
-  return isIn(list, address)
+  list.addSubnet(address, length, family === 4 ? 'ipv4' : 'ipv6')
+  return list
 }
 
 // A list takes IPv4 addresses in IPv6 clothes (::ffff:10.0.0.1) for what they are.

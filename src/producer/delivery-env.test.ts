@@ -9,7 +9,7 @@ function read(env: Record<string, string>) {
   return { config: tracingConfigFromEnv(env, logger), warnings }
 }
 
-test('delivery is set by SIDEREAL_PRODUCER_*, and a value that cannot be used is a warning and the default', () => {
+test('delivery is set by SIDEREAL_PRODUCER_*; values that cannot be used are one warning, with others of the environment, and the default', () => {
   const good = read({
     SIDEREAL_PRODUCER_COMPRESSION: 'gzip',
     SIDEREAL_PRODUCER_LINGER_MS: '20',
@@ -28,14 +28,26 @@ test('delivery is set by SIDEREAL_PRODUCER_*, and a value that cannot be used is
     },
   )
   assert.deepEqual(good.warnings, [])
-  const bad = read({ SIDEREAL_PRODUCER_COMPRESSION: 'lzma', SIDEREAL_PRODUCER_LINGER_MS: 'soon' })
+  const bad = read({
+    SIDEREAL_PRODUCER_COMPRESSION: 'lzma',
+    SIDEREAL_PRODUCER_LINGER_MS: 'soon',
+    SIDEREAL_PRODUCER_QUEUE_BYTES: '0',
+    OTEL_SPAN_EVENT_COUNT_LIMIT: 'many',
+  })
+  const { config } = bad
   assert.deepEqual(
-    [bad.config.compression, bad.config.lingerMs, bad.config.spool],
-    [undefined, undefined, undefined],
+    [config.compression, config.lingerMs, config.maxQueueBytes, config.spool],
+    [undefined, undefined, undefined, undefined],
   )
   assert.deepEqual(bad.warnings, [
-    { key: 'SIDEREAL_PRODUCER_COMPRESSION' },
-    { key: 'SIDEREAL_PRODUCER_LINGER_MS' },
+    {
+      problems: [
+        'OTEL_SPAN_EVENT_COUNT_LIMIT is not a whole number: it is left out',
+        'SIDEREAL_PRODUCER_COMPRESSION is none of none, gzip, snappy, lz4, zstd: the default is used',
+        'SIDEREAL_PRODUCER_LINGER_MS is not a whole number from 0 on: the default is used',
+        'SIDEREAL_PRODUCER_QUEUE_BYTES is not a whole number from 1 on: the default is used',
+      ],
+    },
   ])
 })
 

@@ -38,6 +38,8 @@ test('the variables of the source and of OpenTelemetry both work', () => {
     OTEL_SPAN_EVENT_COUNT_LIMIT: '10',
     OTEL_ATTRIBUTE_COUNT_LIMIT: '20',
     OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: '30',
+    OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT: '40',
+    OTEL_PROPAGATORS: 'tracecontext,baggage',
     OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
     OTEL_TRACES_SAMPLER_ARG: '0.25',
     OTEL_SDK_DISABLED: 'true',
@@ -49,7 +51,7 @@ test('the variables of the source and of OpenTelemetry both work', () => {
     resourceAttributes: { 'deployment.environment.name': 'prod', 'service.version': '1 2' },
     sid: {},
     lingerMs: 200,
-    spanLimits: { eventCountLimit: 10, attributeCountLimit: 30 },
+    spanLimits: { eventCountLimit: 10, attributeCountLimit: 30, attributePerEventCountLimit: 40 },
     isDisabled: true,
   })
   assert.deepEqual([source.warnings, standard.warnings], [[], []])
@@ -84,12 +86,28 @@ test('a value that cannot be used is told with the others, and the default is us
     OTEL_BSP_SCHEDULE_DELAY: 'soon',
     OTEL_SPAN_EVENT_COUNT_LIMIT: '-1',
     OTEL_TRACES_SAMPLER: 'sometimes',
+    OTEL_PROPAGATORS: 'tracecontext,baggage,b3',
   })
   assert.deepEqual([config.lingerMs, config.spanLimits, config.sampler], [undefined, undefined, undefined])
   assert.equal(warnings.length, 1)
-  assert.equal(warnings[0]?.length, 3)
+  assert.equal(warnings[0]?.length, 4)
   const ratio = read({ OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: '7' })
   assert.equal(String(ratio.config.sampler), 'AlwaysOnSampler')
+})
+
+test('a network that is none is told and left out: it must not seem to be denied', () => {
+  const { config, warnings } = read({
+    SIDEREAL_PRODUCER_IDENTITY_PEERS_DENY: '10.0.0.0/, 10.1.0.0/16',
+    SIDEREAL_PRODUCER_BAGGAGE_HOSTS_ALLOW: '10.0.0.0/8.5',
+  })
+  assert.deepEqual(config.identityPeers?.deny, ['10.1.0.0/16'])
+  assert.equal(config.baggageHosts, undefined)
+  assert.deepEqual(warnings, [
+    [
+      'SIDEREAL_PRODUCER_IDENTITY_PEERS_DENY: 10.0.0.0/ is no network such as 10.1.0.0/16: it is left out',
+      'SIDEREAL_PRODUCER_BAGGAGE_HOSTS_ALLOW: 10.0.0.0/8.5 is no network such as 10.1.0.0/16: it is left out',
+    ],
+  ])
 })
 
 test('who may learn and who may name an identity can be said by variables', () => {

@@ -6,7 +6,7 @@ import {
   type SpanLimits,
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace'
-import type { BaggageHostRules } from './baggage-hosts.ts'
+import { type BaggageHostRules, isRule } from './baggage-hosts.ts'
 import { type Env, isTrue, listOf, textOf, wholeNumber } from './env-texts.ts'
 import { exportersFromEnv } from './exporter-env.ts'
 import type { FurtherExporter } from './further-exporters.ts'
@@ -23,6 +23,8 @@ export interface FamilySettings {
   readonly exporters?: readonly FurtherExporter[]
 }
 
+/** What context travels as, whatever is asked for. */
+const PROPAGATORS: readonly string[] = ['tracecontext', 'baggage']
 /** Names of one setting, the one that counts first. */
 const SAME_SETTING: readonly (readonly [string, ...string[]])[] = [
   ['OTEL_SERVICE_NAME', 'SERVICE_NAME'],
@@ -34,6 +36,8 @@ const LIMITS = {
   attributeCountLimit: ['OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT', 'OTEL_ATTRIBUTE_COUNT_LIMIT'],
   attributeValueLengthLimit: ['OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT', 'OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT'],
   linkCountLimit: ['OTEL_SPAN_LINK_COUNT_LIMIT'],
+  attributePerEventCountLimit: ['OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT'],
+  attributePerLinkCountLimit: ['OTEL_LINK_ATTRIBUTE_COUNT_LIMIT'],
 } as const satisfies Partial<Record<keyof SpanLimits, readonly string[]>>
 
 /**
@@ -48,10 +52,10 @@ export function settingsFromFamilies(env: Env): { settings: FamilySettings; prob
   const spanLimits = Object.fromEntries(limits.filter(([, value]) => value !== undefined))
   const sampler = samplerOf(env, problems)
   const { exporters, problems: exporterProblems } = exportersFromEnv(env)
-  problems.push(...exporterProblems)
+  problems.push(...exporterProblems, ...otherPropagators(env))
   const isPublic = isTrue(env, 'SIDEREAL_PRODUCER_PUBLIC_ENDPOINT')
-  const identityPeers = rulesOf(env, 'SIDEREAL_PRODUCER_IDENTITY_PEERS')
-  const baggageHosts = rulesOf(env, 'SIDEREAL_PRODUCER_BAGGAGE_HOSTS')
+  const identityPeers = rulesOf(env, 'SIDEREAL_PRODUCER_IDENTITY_PEERS', problems)
+  const baggageHosts = rulesOf(env, 'SIDEREAL_PRODUCER_BAGGAGE_HOSTS', problems)
   const settings: FamilySettings = {
     ...(isTrue(env, 'OTEL_SDK_DISABLED') ? { isDisabled: true } : {}),
     ...(lingerMs === undefined ? {} : { lingerMs }),
@@ -72,6 +76,14 @@ function contradiction(env: Env, names: readonly [string, ...string[]]): string[
   if (first === undefined) return []
   const different = others.filter((name) => textOf(env, name) !== textOf(env, first))
   return different.map((name) => `${first} and ${name} differ: ${first} counts`)
+}
+
+/** Whoever asks for another way of telling callees of a trace must learn that it is not gone. */
+function otherPropagators(env: Env): string[] {
+  const others = listOf(env, 'OTEL_PROPAGATORS').filter((name) => !PROPAGATORS.includes(name))
+  return others.map(
+    (name) => `OTEL_PROPAGATORS: ${name} does nothing, context travels as tracecontext and baggage`,
+  )
 }
 
 function samplerOf(env: Env, problems: string[]): Sampler | undefined {
@@ -96,7 +108,12 @@ function rootSampler(kind: string, env: Env, problems: string[]): Sampler | unde
 }
 
 /** A name, an address or a network each, separated by commas. */
-function rulesOf(env: Env, prefix: string): BaggageHostRules | undefined {
-  const [allow, deny] = [listOf(env, `${prefix}_ALLOW`), listOf(env, `${prefix}_DENY`)]
+function rulesOf(env: Env, prefix: string, problems: string[]): BaggageHostRules | undefined {
+  const [allow, deny] = [`${prefix}_ALLOW`, `${prefix}_DENY`].map((name) => {
+    const rules = listOf(env, name)
+    for (const rule of rules.filter((one) => !isRule(one)))
+      problems.push(`${name}: ${rule} is no network such as 10.1.0.0/16: it is left out`)
+    return rules.filter(isRule)
+  }) as [string[], string[]]
   return allow.length + deny.length === 0 ? undefined : { allow, deny }
 }

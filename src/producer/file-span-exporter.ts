@@ -4,6 +4,7 @@ import { type HrTime, SpanStatusCode } from '@opentelemetry/api'
 import { type ExportResult, ExportResultCode, hrTimeToNanoseconds } from '@opentelemetry/core'
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace'
 import { boxOfSpan, identityOfAttributes } from './identity.ts'
+import { wholeTime } from './model-span.ts'
 import type { SpanLevel } from './span-level.ts'
 
 const LEVELS = ['DEBUG', 'INFO', 'WARN', 'ERROR'] as const
@@ -149,5 +150,5 @@ function lineOf(span: ReadableSpan): string {
 function isoTime([seconds, nanoseconds]: HrTime): string {
   const whole = new Date(seconds * 1000)
   const text = Number.isNaN(whole.getTime()) ? '1970-01-01T00:00:00' : whole.toISOString().slice(0, 19)
-  return `${text}.${String(nanoseconds).padStart(9, '0')}Z`
+  return `${text}.${String(wholeTime(nanoseconds)).padStart(9, '0')}Z`
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ROOT_CONTEXT } from '@opentelemetry/api'
-import { ExportResultCode } from '@opentelemetry/core'
+import { type ExportResult, ExportResultCode } from '@opentelemetry/core'
 import { InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace'
 import { silentLogger } from '../telemetry/logger.ts'
 import { LazySpanExporter } from './further-exporters.ts'
@@ -27,6 +27,18 @@ test('an exporter that could not be loaded says so once, and is loaded with a la
   assert.equal(await exportAll(), ExportResultCode.SUCCESS)
   assert.deepEqual([attempts, failures], [3, ['attempt 1']])
   await lazy.shutdown()
+})
+
+test('a span that the exporter cannot write costs its batch, and not the process', async () => {
+  const failing = {
+    export(): void {
+      throw new TypeError('no such field')
+    },
+    shutdown: async () => undefined,
+  }
+  const lazy = new LazySpanExporter(async () => failing, assert.fail)
+  const result = await new Promise<ExportResult>((resolve) => lazy.export([], resolve))
+  assert.deepEqual([result.code, String(result.error)], [ExportResultCode.FAILED, 'TypeError: no such field'])
 })
 
 test('a processor of one’s own has the identity as attributes, also one that became known after the span had ended', async () => {

@@ -102,7 +102,14 @@ export class LazySpanExporter implements SpanExporter {
   export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
     this.#loaded ??= this.#load()
     this.#loaded.then(
-      (exporter) => exporter.export(spans, resultCallback),
+      (exporter) => {
+        try {
+          exporter.export(spans, resultCallback)
+        } catch (error) {
+          // A span that the receiver's format has no form for. Thrown on here it would end the process: nobody waits for this promise.
+          resultCallback({ code: ExportResultCode.FAILED, error: error as Error })
+        }
+      },
       (error: Error) => {
         this.#loaded = undefined
         if (!this.#hasFailed) this.#onFirstFailure(error)

@@ -11,7 +11,7 @@ import {
 } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { AlwaysOffSampler, type ReadableSpan, TracerProvider } from '@opentelemetry/sdk-trace'
-import { boxOfSpan } from './identity.ts'
+import { boxOfSpan, IdentityBox } from './identity.ts'
 import { SidSpanProcessor } from './sid-span-processor.ts'
 import { SidPropagator, Trace } from './trace-context.ts'
 
@@ -124,6 +124,18 @@ test('a lone surrogate in the service’s own baggage does not fail its call', (
   assert.match(String((headers as Record<string, string>)['baggage']), /^sid=new-\d+,good=v$/)
 })
 
+test('properties of another vendor’s baggage that no header can hold do not fail the service’s calls, its value goes on', () => {
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  const inject = (property: string) => {
+    // Bytes, as Kafka has them.
+    const baggage = Buffer.from(`vendor=1;${property}`)
+    return Trace.injectContext({}, Trace.extractContext({ traceparent, baggage })) as Record<string, string>
+  }
+  for (const property of ['p=é', 'p=天气', 'p=a\nb', 'p=a\tb'])
+    assert.equal(inject(property)['baggage'], 'sid=0af7651916cd43dd8448eb211c80319c,vendor=1', property)
+  assert.match(String(inject('p=1;q')['baggage']), /,vendor=1;p=1;q$/)
+})
+
 test('of a request that is sampled out no span leaves, but its SID is one and the same', () => {
   const silent = new TracerProvider({
     sampler: new AlwaysOffSampler(),
@@ -165,4 +177,24 @@ test('a span of somebody else’s that takes no field of ours has its SID all th
   const active = trace.setSpan(ROOT_CONTEXT, Object.freeze(remote))
   assert.equal(Trace.setIdentity({ sid: 'set' }, active), true)
   assert.equal(Trace.sid(active), 'set')
+})
+
+test('two copies of this package in one process say the same SID, and what one of them sets holds for both', async () => {
+  const copyUrl = new URL('identity.ts?copy', import.meta.url).href
+  const copy = (await import(copyUrl)) as typeof import('./identity.ts')
+  assert.notEqual(copy.IdentityBox, IdentityBox)
+  const root = tracer.startSpan('root', {}, ROOT_CONTEXT)
+  const active = trace.setSpan(ROOT_CONTEXT, root)
+  assert.equal(copy.boxOfContext(active)?.identity.sid, sidOf(root))
+  copy.boxOfContext(active)?.override({ uid: 'user' })
+  assert.equal(boxOfSpan(root)?.identity.uid, 'user')
+})
+
+test('a carrier that takes or gives nothing fails no call of an instrumentation', () => {
+  const propagator = new SidPropagator()
+  const refuse = () => assert.fail()
+  const span = tracer.startSpan('call', {}, ROOT_CONTEXT)
+  const active = trace.setSpan(ROOT_CONTEXT, span)
+  assert.doesNotThrow(() => propagator.inject(active, {}, { set: refuse }))
+  assert.equal(propagator.extract(active, {}, { get: refuse, keys: () => [] }), active)
 })

@@ -1,4 +1,5 @@
 import { type Baggage, type Context, propagation, type SpanContext, trace } from '@opentelemetry/api'
+import { harmless } from './harmless.ts'
 import { inboundOf } from './inbound-identity.ts'
 
 /** Who a request belongs to: what every record of it carries. Empty = unknown, but a SID is never empty. */
@@ -53,9 +54,10 @@ export class IdentityBox {
 
 /**
  * A field of spans: nothing else is known by a span, its children and its exporter alike. A symbol of ours, since a WeakMap with an entry for each span
- * costs the request twice as much, and the garbage collector more.
+ * costs the request twice as much, and the garbage collector more. Of the whole process, since it may have this package twice (a library brings its own):
+ * both must say the same SID. Its number is that of the interface of `IdentityBox`.
  */
-const BOX = Symbol('sidereal.identity')
+const BOX: unique symbol = Symbol.for('sidereal.identity.1')
 /** Of spans that nobody may give a field. */
 const boxesOfSealed = new WeakMap<object, IdentityBox>()
 
@@ -152,9 +154,26 @@ export function withIdentity(baggage: Baggage | undefined, identity: Identity | 
   for (const [key, entry] of baggage?.getAllEntries() ?? []) {
     if (IDENTITY_KEYS.has(key)) continue
     // Percent-encoding throws on a lone surrogate, and a call of the service would fail for its baggage.
-    if (key.isWellFormed() && entry.value.isWellFormed()) result = result.setEntry(key, entry)
+    if (!key.isWellFormed() || !entry.value.isWellFormed()) continue
+    // Properties are not encoded: whatever came in by a Kafka header would be no header of HTTP or gRPC.
+    const areSendable = /^[\x20-\x7e]*$/.test(entry.metadata?.toString() ?? '')
+    result = result.setEntry(key, areSendable ? entry : { value: entry.value })
   }
   return result
+}
+
+/** What a caller says of an identity; empty parts, and those that are not given, say nothing. Never throws. */
+export function knownParts(parts: Partial<Identity> | undefined): Partial<Identity> {
+  const known: { -readonly [Name in keyof Identity]?: Identity[Name] } = {}
+  if (!parts) return known
+  const read = () => {
+    if (parts.sid) known.sid = parts.sid
+    if (parts.appId) known.appId = parts.appId
+    if (parts.uid) known.uid = parts.uid
+    if (parts.chatId) known.chatId = parts.chatId
+  }
+  harmless(read, undefined)
+  return known
 }
 
 // Callers without types give numbers, too: no reason to throw into a request.

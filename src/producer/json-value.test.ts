@@ -43,3 +43,51 @@ test('objects keep order and keys of any name, undefined fields are left out, no
   assert.equal(toAnyValue(new Date(Number.NaN)), null)
   assert.equal(toAnyValue(Symbol('x')), null)
 })
+
+test('objects that point at one another end: what is on the way already is null, and so is what comes after a million values', () => {
+  const node: Record<string, unknown> = { name: 'root' }
+  node['left'] = node
+  node['right'] = [node, { parent: node, name: 'child' }]
+  assert.deepEqual(
+    toAnyValue(node),
+    new KeyValueList([
+      { key: 'name', value: 'root' },
+      { key: 'left', value: null },
+      {
+        key: 'right',
+        value: [
+          null,
+          new KeyValueList([
+            { key: 'parent', value: null },
+            { key: 'name', value: 'child' },
+          ]),
+        ],
+      },
+    ]),
+  )
+  // Twelve people who know one another: half a billion ways through them, none of which meets anybody twice.
+  const people = Array.from({ length: 12 }, (_, i) => ({ name: `p${i}`, friends: [] as object[] }))
+  for (const person of people) person.friends.push(...people)
+  const [first] = toKeyValues({ people })
+  assert.ok(Array.isArray(first?.value) && first.value.length === 12)
+})
+
+test('a value that throws when it is looked at is a text that says so, and takes nothing with it', () => {
+  const throwing = new Proxy({}, { ownKeys: () => assert.fail('no keys') })
+  const withoutText = Object.create(null) as object
+  assert.deepEqual(
+    toKeyValues({
+      throwing,
+      map: new Map([[withoutText, 1]]),
+      // biome-ignore lint/suspicious/noSparseArray: callers have them
+      list: [, 'second'],
+      last: 'here',
+    }),
+    [
+      { key: 'throwing', value: '[AssertionError [ERR_ASSERTION]: no keys]' },
+      { key: 'map', value: new KeyValueList([{ key: '[no text]', value: 1n }]) },
+      { key: 'list', value: [null, 'second'] },
+      { key: 'last', value: 'here' },
+    ],
+  )
+})

@@ -1,4 +1,5 @@
 import { type AnyValue, type KeyValue, KeyValueList } from '../model/any-value.ts'
+import { entriesOf, failureText, ValueWalk } from './foreign-values.ts'
 
 const MAX_DEPTH = 64
 const INT64_MIN = -(2n ** 63n)
@@ -6,9 +7,19 @@ const INT64_MAX = 2n ** 63n - 1n
 
 /**
  * A JavaScript value as an {@link AnyValue}, as OpenTelemetry's exporters see it: whole numbers become int64, others double. What has no
- * form of its own becomes text or null; nesting beyond 64, and a cycle, become null. Never throws.
+ * form of its own becomes text or null; nesting beyond 64, a cycle, and what comes after a million values become null. Never throws.
  */
-export function toAnyValue(value: unknown, depth = 0): AnyValue {
+export function toAnyValue(value: unknown): AnyValue {
+  return convert(value, new ValueWalk(MAX_DEPTH))
+}
+
+/** The enumerable fields of an object, in order, without those that are undefined. Only a proxy makes it throw. */
+export function toKeyValues(object: object): KeyValue[] {
+  return keyValuesOf(object, new ValueWalk(MAX_DEPTH))
+}
+
+function convert(value: unknown, walk: ValueWalk): AnyValue {
+  if (!walk.takesOne()) return null
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -22,31 +33,30 @@ export function toAnyValue(value: unknown, depth = 0): AnyValue {
     default:
       return null
   }
-  if (value === null || depth >= MAX_DEPTH) return null
+  if (value === null || !walk.enter(value)) return null
+  try {
+    return objectOf(value, walk)
+  } catch (error) {
+    // A proxy, or a field that throws.
+    return failureText(error)
+  } finally {
+    walk.leave()
+  }
+}
+
+function objectOf(value: object, walk: ValueWalk): AnyValue {
   if (value instanceof Uint8Array) return value
-  if (Array.isArray(value)) return value.map((item) => toAnyValue(item, depth + 1))
-  if (value instanceof Set) return [...value].map((item) => toAnyValue(item, depth + 1))
+  // Not `map`, which leaves the holes of a list as they are.
+  if (Array.isArray(value) || value instanceof Set) return Array.from(value, (item) => convert(item, walk))
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString()
-  return new KeyValueList(toKeyValues(value, depth + 1))
+  return new KeyValueList(keyValuesOf(value, walk))
 }
 
-/** The enumerable fields of an object, in order, without those that are undefined. */
-export function toKeyValues(object: object, depth = 0): KeyValue[] {
-  const pairs = object instanceof Map ? [...object] : fieldsOf(object)
-  return pairs.flatMap(([key, value]) =>
-    value === undefined ? [] : [{ key: String(key), value: toAnyValue(value, depth) }],
-  )
-}
-
-function fieldsOf(object: object): [string, unknown][] {
-  return Object.keys(object).map((key): [string, unknown] => {
-    try {
-      return [key, (object as Record<string, unknown>)[key]]
-    } catch (error) {
-      // A getter of the application's own: its failure is data here.
-      return [key, `[${String(error)}]`]
-    }
-  })
+function keyValuesOf(object: object, walk: ValueWalk): KeyValue[] {
+  const pairs: KeyValue[] = []
+  for (const [key, value] of entriesOf(object))
+    if (value !== undefined) pairs.push({ key, value: convert(value, walk) })
+  return pairs
 }
 
 function isInt64(value: number): boolean {

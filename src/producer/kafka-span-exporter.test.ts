@@ -259,6 +259,19 @@ test('names that are no text, as callers without types give them, become text', 
   assert.deepEqual(dropped, {})
 })
 
+test('an event whose time is none costs neither itself nor its span', () => {
+  const { tracer, batches, dropped } = service()
+  const span = tracer.startSpan('created', {}, ROOT_CONTEXT)
+  span.addEvent('when?', {}, new Date('no date'))
+  span.end()
+  const [found] = batches().flatMap((batch) => batch.spans)
+  assert.deepEqual(
+    found?.events.map(({ name, timeNs }) => [name, timeNs]),
+    [['when?', 0n]],
+  )
+  assert.deepEqual(dropped, {})
+})
+
 test('a span with fields of another type than OpenTelemetry’s never throws at the service, and leaves no bytes among its neighbours', () => {
   const { tracer, exporter, batches, dropped } = service()
   const root = tracer.startSpan('root', {}, ROOT_CONTEXT)

@@ -91,6 +91,12 @@ export class KafkaSpanExporter implements SpanExporter, EndedSpans {
 
   async shutdown(timeoutMs: number = this.#options.flushTimeoutMs): Promise<void> {
     if (!this.#isShutDown) await this.forceFlush(timeoutMs)
+    this.close()
+  }
+
+  /** Makes records of what has ended so far; what ends from now on is dropped, counted. */
+  close(): void {
+    this.encodePending()
     this.#isShutDown = true
   }
 

@@ -10,6 +10,7 @@ import {
   type SpanEvent,
   type SpanLink,
 } from '../model/span.ts'
+import { asText } from './foreign-values.ts'
 import { toKeyValues } from './json-value.ts'
 
 const NANOS_PER_SECOND = 1_000_000_000n
@@ -87,12 +88,15 @@ export function flagsOf(traceFlags: number, isRemote: boolean | undefined): numb
   return (traceFlags & 0xff) | FLAG_HAS_IS_REMOTE | (isRemote === true ? FLAG_IS_REMOTE : 0)
 }
 
-/** The SDK takes whatever a caller without types gives as a name: `addEvent(undefined)`, `updateName(5)`. */
-export function asText(name: unknown): string {
-  return typeof name === 'string' ? name : String(name ?? '')
+/**
+ * A part of a time, whole: a caller's own may have fractions, which have no place in nanoseconds. What is no number (an invalid `Date` of an event) is 0,
+ * which the worker sees to be none: it must not cost the span.
+ */
+export function wholeTime(part: number): number {
+  return Number.isFinite(part) ? Math.trunc(part) : 0
 }
 
-/** Exact: [seconds, nanoseconds], each a whole number. A caller's own time may have fractions, which have no place in nanoseconds. */
+/** Exact: [seconds, nanoseconds], each a whole number. */
 function toNanoseconds([seconds, nanos]: HrTime): bigint {
-  return BigInt(Math.trunc(seconds)) * NANOS_PER_SECOND + BigInt(Math.trunc(nanos))
+  return BigInt(wholeTime(seconds)) * NANOS_PER_SECOND + BigInt(wholeTime(nanos))
 }

@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { NodeLog as NodeLogRecord, Usage } from '../model/node-trace-log.ts'
-import { toAnyValue } from './json-value.ts'
+import { asText, entriesOf } from './foreign-values.ts'
+import { harmless } from './harmless.ts'
+import { toKeyValues } from './json-value.ts'
 import { pythonJson } from './python-json.ts'
+import { attributeText } from './span-attributes.ts'
 
 /** What identifies a node of a workflow. */
 export interface NodeLogInit {
@@ -90,7 +93,7 @@ export class NodeLog {
 
   setEnd(): void {
     this.endTime = this.#nowMs()
-    this.duration = this.endTime - this.startTime
+    this.duration = this.endTime - numberOf(this.startTime)
     this.#isEnded = true
   }
 
@@ -101,7 +104,7 @@ export class NodeLog {
 
   /** The first frame is out; later calls change nothing. */
   setFirstFrameDuration(): void {
-    if (this.firstFrameDuration < 0) this.firstFrameDuration = this.#nowMs() - this.startTime
+    if (this.firstFrameDuration < 0) this.firstFrameDuration = this.#nowMs() - numberOf(this.startTime)
   }
 
   /** @param seconds until the first answer */
@@ -110,15 +113,15 @@ export class NodeLog {
   }
 
   appendInputData(key: string, value: unknown): void {
-    this.data.input[key] = value
+    this.data.input[asText(key)] = value
   }
 
   appendOutputData(key: string, value: unknown): void {
-    this.data.output[key] = value
+    this.data.output[asText(key)] = value
   }
 
   appendConfigData(values: Readonly<Record<string, unknown>>): void {
-    for (const [key, value] of Object.entries(values)) this.data.config[key] = value
+    for (const [key, value] of fieldsOf(values)) this.data.config[key] = value
   }
 
   /** Replaces the counts that are given. */
@@ -138,29 +141,29 @@ export class NodeLog {
   toRecord(sid: string): NodeLogRecord {
     const { input, output, config, usage } = this.data
     return {
-      id: this.id,
-      sid: this.sid === '' ? sid : this.sid,
-      nodeId: this.nodeId,
-      nodeType: this.nodeType,
-      nodeName: this.nodeName,
-      funcId: this.funcId,
-      funcType: this.funcType,
-      funcName: this.funcName,
-      nextLogIds: [...this.nextLogIds].sort(),
+      id: recordText(this.id),
+      sid: recordText(this.sid) || sid,
+      nodeId: recordText(this.nodeId),
+      nodeType: recordText(this.nodeType),
+      nodeName: recordText(this.nodeName),
+      funcId: recordText(this.funcId),
+      funcType: recordText(this.funcType),
+      funcName: recordText(this.funcName),
+      nextLogIds: [...this.nextLogIds].map(recordText).sort(),
       startTimeMs: whole(this.startTime),
       endTimeMs: whole(this.endTime),
       durationMs: whole(this.duration),
       firstFrameDurationMs: whole(this.firstFrameDuration),
-      nodeFirstCostTime: this.nodeFirstCostTime,
-      llmOutput: this.llmOutput,
-      runningStatus: this.runningStatus,
+      nodeFirstCostTime: numberOf(this.nodeFirstCostTime),
+      llmOutput: recordText(this.llmOutput),
+      runningStatus: Boolean(this.runningStatus),
       data: {
-        input: keyValues(input),
-        output: keyValues(output),
-        config: keyValues(config),
-        usage: { ...usage },
+        input: toKeyValues(input),
+        output: toKeyValues(output),
+        config: toKeyValues(config),
+        usage: countsOf(usage),
       },
-      logs: [...this.logs],
+      logs: this.logs.map(recordText),
       extra: [],
     }
   }
@@ -171,22 +174,41 @@ export class NodeLog {
   }
 }
 
-export function keyValues(values: Readonly<Record<string, unknown>>) {
-  return Object.entries(values).flatMap(([key, value]) =>
-    value === undefined ? [] : [{ key, value: toAnyValue(value) }],
-  )
+/** A text of a record. Fields can be assigned, and a model's answer that is no text must not cost the log. */
+export function recordText(value: unknown): string {
+  return value === undefined || value === null ? '' : attributeText(value)
+}
+
+/** NaN for what is none. */
+export function numberOf(value: unknown): number {
+  if (typeof value === 'number') return value
+  return typeof value === 'bigint' || typeof value === 'string' ? Number(value) : Number.NaN
 }
 
 /** Counts and times are whole in the record; what is no number at all counts as 0. */
-export function whole(value: number): number {
-  const rounded = Math.round(value)
+export function whole(value: unknown): number {
+  const rounded = Math.round(numberOf(value))
   return Number.isSafeInteger(rounded) ? rounded : 0
 }
 
+export function countsOf(usage: Readonly<Usage>): Usage {
+  return {
+    questionTokens: whole(usage.questionTokens),
+    promptTokens: whole(usage.promptTokens),
+    completionTokens: whole(usage.completionTokens),
+    totalTokens: whole(usage.totalTokens),
+  }
+}
+
+/** The counts that are given. */
 export function wholeCounts(usage: Partial<Usage>): Partial<Usage> {
   return Object.fromEntries(
-    Object.entries(usage).flatMap(([name, count]) => (count === undefined ? [] : [[name, whole(count)]])),
+    fieldsOf(usage).flatMap(([name, count]) => (count === undefined ? [] : [[name, whole(count)]])),
   )
+}
+
+function fieldsOf(values: object | null | undefined): [string, unknown][] {
+  return harmless(() => entriesOf(values ?? {}), [])
 }
 
 /** Local time without a zone, whole seconds: the form of the source's logs. */

@@ -40,7 +40,7 @@ export class NodeTraceLogPublisher {
   #identity(log: NodeTraceLog): Identity {
     const active = Trace.identity()
     // A second revision must carry the SID of the first one.
-    if (log.sid === '') log.sid = active?.sid ?? this.#options.newSid()
+    if (!log.sid) log.sid = active?.sid ?? this.#options.newSid()
     // The identity of another request than the log's own fills nothing in.
     return active?.sid === log.sid ? active : { sid: log.sid, appId: '', uid: '', chatId: '' }
   }

@@ -185,3 +185,22 @@ test('whatever a service puts into a log, its text is JSON', async () => {
     assert.deepEqual(others, [null, null, null, '1970-01-01T00:00:00.000Z', null])
   }
 })
+
+test('a log with objects that point at one another, or that throw, has a text, which is JSON', async () => {
+  const log = new NodeTraceLog()
+  const people = Array.from({ length: 12 }, (_, i) => ({ name: `p${i}`, friends: [] as object[] }))
+  for (const person of people) person.friends.push(...people)
+  log.addSrv('people', people)
+  const throwing = new Proxy({}, { getPrototypeOf: () => assert.fail('no prototype') })
+  log.addSrv('throwing', [throwing, 'next'])
+  for (const text of [log.toJsonString(), await log.toJsonString(linkStore)]) {
+    const { srv } = JSON.parse(text) as { srv: { people: unknown[]; throwing: unknown[] } }
+    assert.equal(srv.people.length, 12)
+  }
+  const plain = new NodeTraceLog()
+  plain.addSrv('throwing', [throwing, 'next'])
+  for (const text of [plain.toJsonString(), await plain.toJsonString(linkStore)]) {
+    const { srv } = JSON.parse(text) as { srv: { throwing: unknown[] } }
+    assert.deepEqual(srv.throwing, ['[AssertionError [ERR_ASSERTION]: no prototype]', 'next'])
+  }
+})

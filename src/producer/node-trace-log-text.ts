@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import { asText, entriesOf, ValueWalk } from './foreign-values.ts'
 import type { NodeLog } from './node-log.ts'
 import type { NodeTraceLog } from './node-trace-log.ts'
-import { entriesOf, type JsonTextFaults, MAX_JSON_DEPTH, PythonFloat, pythonJson } from './python-json.ts'
+import { type JsonTextFaults, MAX_JSON_DEPTH, PythonFloat, pythonJson } from './python-json.ts'
 
 /** Where `toJsonString` puts texts over 5,120 bytes (source description: `BaseOSSService`). */
 export interface LargeTextStore {
@@ -65,7 +66,7 @@ function fieldsOfNode(node: NodeLog, sid: string, isOfWorkflow: boolean): Record
     func_id: node.funcId,
     func_type: node.funcType,
     func_name: node.funcName,
-    next_log_ids: new Set([...node.nextLogIds].sort()),
+    next_log_ids: new Set([...node.nextLogIds].map(asText).sort()),
     start_time: node.startTime,
     end_time: node.endTime,
     // A default tuple of the original, which came to be its mark of a node that never ended.
@@ -97,7 +98,7 @@ export async function textWithStore(
   store: LargeTextStore,
 ): Promise<{ text: string; faults: NodeTraceLogTextFaults }> {
   let notStored = 0
-  const linked = await replaceLarge(fields, async (bytes) => {
+  const keep = async (bytes: Uint8Array) => {
     try {
       return await store.uploadFile(`${randomUUID().replaceAll('-', '')}.txt`, bytes)
     } catch {
@@ -105,7 +106,8 @@ export async function textWithStore(
       notStored += 1
       return undefined
     }
-  })
+  }
+  const linked = await replaceLarge(fields, keep, new ValueWalk(MAX_JSON_DEPTH))
   const { text, faults } = textOf(linked)
   return { text, faults: { ...faults, notStored } }
 }
@@ -118,7 +120,13 @@ export function textOf(fields: unknown): { text: string; faults: NodeTraceLogTex
 
 type Store = (bytes: Uint8Array) => Promise<string | undefined>
 
-async function replaceLarge(value: unknown, store: Store, above: readonly object[] = []): Promise<unknown> {
+async function replaceLarge(
+  value: unknown,
+  store: Store,
+  walk: ValueWalk,
+  above: readonly object[] = [],
+): Promise<unknown> {
+  if (!walk.takesOne()) return null
   if (typeof value === 'string') {
     // A UTF-16 unit is at most three bytes: short texts need no counting.
     if (value.length * 3 <= LARGE_TEXT_BYTES || Buffer.byteLength(value) <= LARGE_TEXT_BYTES) return value
@@ -126,17 +134,21 @@ async function replaceLarge(value: unknown, store: Store, above: readonly object
   }
   if (typeof value !== 'object' || value === null) return value
   if (above.length >= MAX_JSON_DEPTH || above.includes(value)) return null
-  const path = [...above, value]
-  if (Array.isArray(value)) {
-    const items: unknown[] = []
-    for (const item of value) items.push(await replaceLarge(item, store, path))
-    return items
-  }
-  const prototype = Object.getPrototypeOf(value)
-  if (value instanceof Map || prototype === null || prototype === Object.prototype) {
-    const replaced = new Map<string, unknown>()
-    for (const [key, item] of entriesOf(value)) replaced.set(key, await replaceLarge(item, store, path))
-    return replaced
+  const replace = (item: unknown) => replaceLarge(item, store, walk, [...above, value])
+  try {
+    if (Array.isArray(value)) {
+      const items: unknown[] = []
+      for (const item of value) items.push(await replace(item))
+      return items
+    }
+    const prototype = Object.getPrototypeOf(value)
+    if (value instanceof Map || prototype === null || prototype === Object.prototype) {
+      const replaced = new Map<string, unknown>()
+      for (const [key, item] of entriesOf(value)) replaced.set(key, await replace(item))
+      return replaced
+    }
+  } catch {
+    // A proxy that throws: what the text says in its place is decided where it is written.
   }
   return value
 }

@@ -4,6 +4,7 @@ import { RecordWriter } from '../codec/record-writer.ts'
 import { KeyValueList } from '../model/any-value.ts'
 import { NodeLog } from './node-log.ts'
 import { NodeTraceLog } from './node-trace-log.ts'
+import { WorkflowLog } from './workflow-log.ts'
 
 const nobody = { sid: 'sid-1', appId: 'app', uid: 'u', chatId: 'c' }
 
@@ -98,4 +99,50 @@ test('whatever a service puts into a log, it can be written', () => {
   log.setStatus(Number.POSITIVE_INFINITY, '')
   log.addNodeLog(node)
   assert.ok(new RecordWriter().encodeNodeTraceLog(log.toRecord(nobody), 1).length > 0)
+})
+
+test('fields that callers without types fill with something else do not cost the log, and no method throws for them', () => {
+  const log = new WorkflowLog({ question: undefined as never, appId: 7 as never })
+  const node = new NodeLog({ nodeId: 5 as never, nodeType: null as never, nodeName: 'model' })
+  const accessor = {
+    get bad(): string {
+      throw new Error('no')
+    },
+  }
+  node.llmOutput = { text: '晴' } as never
+  node.nodeFirstCostTime = '0.5' as never
+  node.runningStatus = undefined as never
+  node.startTime = 5n as never
+  node.setNextNodeId(Symbol('next') as never)
+  node.appendInputData(Object.create(null) as never, 1)
+  node.appendConfigData(accessor)
+  node.appendConfigData(null as never)
+  node.appendUsageData({
+    promptTokens: 5n as never,
+    totalTokens: '8' as never,
+    completionTokens: null as never,
+  })
+  node.appendUsageData(undefined as never)
+  node.setFirstFrameDuration()
+  node.setEnd()
+  log.addNodeLog([undefined as never, node])
+  log.addNodeLog(null as never)
+  log.addAnswer(null as never)
+  log.addFirstFrameDuration(undefined as never)
+  log.addSrv(Symbol('key') as never, 1)
+  log.setStatus('1' as never, new Map() as never)
+  log.setEnd()
+  const record = log.toRecord(nobody)
+  assert.ok(new RecordWriter().encodeNodeTraceLog(record, 1).length > 0)
+  assert.deepEqual(
+    [record.appId, record.question, record.answer, record.status.code, record.usage],
+    ['7', '', '', 1, { questionTokens: 0, promptTokens: 5, completionTokens: 0, totalTokens: 8 }],
+  )
+  const [written] = record.trace
+  assert.deepEqual(
+    [written?.nodeId, written?.nodeType, written?.llmOutput, written?.nodeFirstCostTime, written?.nextLogIds],
+    ['5', '', '{"text": "晴"}', 0.5, ['Symbol(next)']],
+  )
+  assert.equal((JSON.parse(log.toJsonString()) as { answer: unknown }).answer, null)
+  assert.deepEqual(written?.data.config, [{ key: 'bad', value: '[Error: no]' }])
 })

@@ -1,8 +1,10 @@
 import { context as contextApi, trace } from '@opentelemetry/api'
 import type { NodeTraceLog as NodeTraceLogRecord, Usage } from '../model/node-trace-log.ts'
 import { uuidV7 } from '../model/uuid-v7.ts'
+import { asText } from './foreign-values.ts'
 import type { Identity } from './identity.ts'
-import { keyValues, NO_USAGE, type NodeLog, whole, wholeCounts } from './node-log.ts'
+import { toKeyValues } from './json-value.ts'
+import { NO_USAGE, type NodeLog, numberOf, recordText, whole, wholeCounts } from './node-log.ts'
 import {
   fieldsOfLog,
   type LargeTextStore,
@@ -113,8 +115,8 @@ export class NodeTraceLog {
   }
 
   addSrv(key: string, value: unknown): void {
-    this.srv[key] = value
-    this.srvTag[key] = value
+    this.srv[asText(key)] = value
+    this.srvTag[asText(key)] = value
   }
 
   /** Tokens that no node accounts for. */
@@ -131,7 +133,7 @@ export class NodeTraceLog {
   /** Sets the end, and the usage as the sum over the nodes. A second call counts nothing twice. */
   setEnd(): void {
     this.endTime = this.#nowMs()
-    this.duration = this.endTime - this.startTime
+    this.duration = this.endTime - numberOf(this.startTime)
     this.#usage = this.trace.reduce((sum, { data }) => addUsage(sum, data.usage), this.#ownUsage)
   }
 
@@ -140,7 +142,8 @@ export class NodeTraceLog {
   }
 
   addNodeLog(nodes: NodeLog | readonly NodeLog[]): void {
-    this.trace.push(...(Array.isArray(nodes) ? nodes : [nodes]))
+    // Of a node that was not made there is nothing to say.
+    for (const node of Array.isArray(nodes) ? nodes : [nodes]) if (node) this.trace.push(node)
   }
 
   /** The same list as `addNodeLog`, under the name that callers of functions use. */
@@ -175,33 +178,33 @@ export class NodeTraceLog {
    * @param identity fills what the log does not know itself
    */
   toRecord(identity: Identity): NodeTraceLogRecord {
-    const sid = this.sid === '' ? identity.sid : this.sid
+    const sid = recordText(this.sid) || identity.sid
     return {
       sid,
-      appId: this.appId || identity.appId,
-      uid: this.uid || identity.uid,
-      chatId: this.chatId || identity.chatId,
+      appId: recordText(this.appId) || identity.appId,
+      uid: recordText(this.uid) || identity.uid,
+      chatId: recordText(this.chatId) || identity.chatId,
       logId: this.logId,
       revision: this.#revision++,
       traceId: this.#traceId,
       spanId: this.#spanId,
-      serviceId: this.serviceId,
-      flowId: this.flowId,
-      botId: this.botId,
-      sub: this.sub,
-      caller: this.caller,
-      logCaller: this.logCaller,
-      question: this.question,
-      answer: this.answer,
+      serviceId: recordText(this.serviceId),
+      flowId: recordText(this.flowId),
+      botId: recordText(this.botId),
+      sub: recordText(this.sub),
+      caller: recordText(this.caller),
+      logCaller: recordText(this.logCaller),
+      question: recordText(this.question),
+      answer: recordText(this.answer),
       startTimeMs: whole(this.startTime),
       endTimeMs: whole(this.endTime),
       durationMs: whole(this.duration),
-      firstFrameDurationMs: this.firstFrameDuration,
-      srv: keyValues(this.srv),
-      srvTag: keyValues(this.srvTag),
-      status: { code: whole(this.status.code), message: this.status.message },
+      firstFrameDurationMs: numberOf(this.firstFrameDuration),
+      srv: toKeyValues(this.srv),
+      srvTag: toKeyValues(this.srvTag),
+      status: { code: whole(this.status.code), message: recordText(this.status.message) },
       usage: { ...this.#usage },
-      version: this.version,
+      version: recordText(this.version),
       trace: this.trace.map((node) => node.toRecord(sid)),
       extra: [],
     }
@@ -210,9 +213,9 @@ export class NodeTraceLog {
 
 function addUsage(a: Usage, b: Usage): Usage {
   return {
-    questionTokens: a.questionTokens + b.questionTokens,
-    promptTokens: a.promptTokens + b.promptTokens,
-    completionTokens: a.completionTokens + b.completionTokens,
-    totalTokens: a.totalTokens + b.totalTokens,
+    questionTokens: a.questionTokens + whole(b.questionTokens),
+    promptTokens: a.promptTokens + whole(b.promptTokens),
+    completionTokens: a.completionTokens + whole(b.completionTokens),
+    totalTokens: a.totalTokens + whole(b.totalTokens),
   }
 }

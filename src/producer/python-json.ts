@@ -1,3 +1,5 @@
+import { entriesOf, failureText, ValueWalk } from './foreign-values.ts'
+
 /** What could not be written as it was: the text says something else in its place. */
 export interface JsonTextFaults {
   /** NaN and ±Infinity, which JSON does not have: `null`. */
@@ -21,13 +23,15 @@ export const MAX_JSON_DEPTH = 500
 /**
  * A value as Python's `json.dumps(value, ensure_ascii=False)` writes it: separators `", "` and `": "`, text unescaped but for quotes, backslashes
  * and control characters, numbers in Python's form. A whole number up to 2^53 is an int, any other number a float. Where Python's text would be
- * no JSON, or where it raises, this one says what it can and counts it. `undefined` fields are left out, bytes, functions and cycles are `null`. Never throws.
+ * no JSON, or where it raises, this one says what it can and counts it. `undefined` fields are left out; bytes, functions, cycles, and what comes after a
+ * million values are `null`. Never throws.
  */
 export function pythonJson(value: unknown, faults: JsonTextFaults): string {
-  return write(value, faults, [])
+  return write(value, faults, new ValueWalk(MAX_JSON_DEPTH))
 }
 
-function write(value: unknown, faults: JsonTextFaults, above: object[]): string {
+function write(value: unknown, faults: JsonTextFaults, walk: ValueWalk): string {
+  if (!walk.takesOne()) return 'null'
   switch (typeof value) {
     case 'string':
       return textOf(value, faults)
@@ -41,33 +45,25 @@ function write(value: unknown, faults: JsonTextFaults, above: object[]): string 
     default:
       return 'null'
   }
-  if (value === null || value instanceof Uint8Array) return 'null'
-  if (value instanceof PythonFloat) return numberOf(value.value, false, faults)
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'null' : `"${value.toISOString()}"`
-  if (above.length >= MAX_JSON_DEPTH || above.includes(value)) return 'null'
-  above.push(value)
-  const text =
-    Array.isArray(value) || value instanceof Set
-      ? `[${Array.from(value, (item) => write(item, faults, above)).join(', ')}]`
-      : `{${entriesOf(value)
-          .filter(([, item]) => item !== undefined)
-          .map(([key, item]) => `${textOf(key, faults)}: ${write(item, faults, above)}`)
-          .join(', ')}}`
-  above.pop()
-  return text
+  if (value === null || !walk.enter(value)) return 'null'
+  try {
+    return objectOf(value, faults, walk)
+  } catch (error) {
+    // A proxy, or a field that throws.
+    return textOf(failureText(error), faults)
+  } finally {
+    walk.leave()
+  }
 }
 
-/** The fields of an object, or of a Map, whose keys become text as those of a dict do. Never throws. */
-export function entriesOf(object: object): [string, unknown][] {
-  if (object instanceof Map) return [...object].map(([key, value]) => [String(key), value])
-  return Object.keys(object).map((key) => {
-    try {
-      return [key, (object as Record<string, unknown>)[key]]
-    } catch (error) {
-      // A getter of the application's own: its failure is data here.
-      return [key, `[${String(error)}]`]
-    }
-  })
+function objectOf(value: object, faults: JsonTextFaults, walk: ValueWalk): string {
+  if (value instanceof Uint8Array) return 'null'
+  if (value instanceof PythonFloat) return numberOf(value.value, false, faults)
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'null' : `"${value.toISOString()}"`
+  if (Array.isArray(value) || value instanceof Set)
+    return `[${Array.from(value, (item) => write(item, faults, walk)).join(', ')}]`
+  const fields = entriesOf(value).filter(([, item]) => item !== undefined)
+  return `{${fields.map(([key, item]) => `${textOf(key, faults)}: ${write(item, faults, walk)}`).join(', ')}}`
 }
 
 function textOf(text: string, faults: JsonTextFaults): string {

@@ -58,6 +58,19 @@ test('records that were made while registry and Kafka were away arrive with thei
   assert.equal(queue.stats('spans').sent, 3)
 })
 
+test('a schema that cannot even be asked for is tried again like any other, and no exception comes out', async () => {
+  let asked = 0
+  const queue = open({
+    schemaId: () => {
+      if (++asked < 3) throw new Error('no schemas here')
+      return Promise.resolve(7)
+    },
+  })
+  add(queue, record('a'))
+  assert.equal(await queue.drained(5_000), true)
+  assert.deepEqual([asked, queue.stats('spans').sent], [3, 1])
+})
+
 test('a full queue drops the oldest, and counts spans and not records', async () => {
   const queue = open({ maxItems: 10, maxInFlightBytes: 1, schemaId: () => new Promise(() => undefined) })
   for (let i = 0; i < 8; i++) add(queue, record(`${i}`, 2))

@@ -1,4 +1,4 @@
-/** What a span that runs a callback has to know of it. */
+/** What a span that runs a callback has to know of it. None of these throws by itself. */
 export interface RunHooks {
   /** Runs a piece of the callback as a part of the span. */
   readonly run: <T>(piece: () => T) => T
@@ -40,35 +40,47 @@ export function runToEnd<T>(callback: () => T, hooks: RunHooks): RunResult<T> {
     hooks.onEnd()
     throw error
   }
-  if (isThenable(value)) {
-    return value.then(
-      (result) => afterRun(result, hooks),
-      (error) => {
-        hooks.onError(error)
-        hooks.onEnd()
-        throw error
-      },
-    ) as RunResult<T>
-  }
-  return afterRun(value, hooks) as RunResult<T>
+  const promise = promiseOf(value, hooks)
+  if (promise === undefined) return afterRun(value, hooks) as RunResult<T>
+  return promise.then(
+    (result) => afterRun(result, hooks),
+    (error) => {
+      hooks.onError(error)
+      hooks.onEnd()
+      throw error
+    },
+  ) as RunResult<T>
 }
 
 function afterRun(value: unknown, hooks: RunHooks): unknown {
   if (isIterator(value)) {
-    if (Symbol.asyncIterator in value) return iterateAsync(value, hooks)
-    if (Symbol.iterator in value) return iterateSync(value, hooks)
+    if (fieldOf(value, Symbol.asyncIterator) !== undefined) return iterateAsync(value, hooks)
+    if (fieldOf(value, Symbol.iterator) !== undefined) return iterateSync(value, hooks)
   }
   hooks.onEnd()
   return value
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | null)?.then === 'function'
+/** The promise that a value is, of any make; a query builder begins its work when its `then` is called, which is a part of the span, too. */
+function promiseOf(value: unknown, { run }: RunHooks): Promise<unknown> | undefined {
+  const then = fieldOf(value, 'then')
+  if (typeof then !== 'function') return undefined
+  if (then === Promise.prototype.then) return value as Promise<unknown>
+  return new Promise((resolve, reject) => run(() => then.call(value, resolve, reject)))
 }
 
 /** Arrays, maps and streams can be iterated, too, but are values: only what is being iterated already has `next`. */
 function isIterator(value: unknown): value is AnyIterator & object {
-  return typeof value === 'object' && value !== null && 'next' in value && typeof value.next === 'function'
+  return typeof value === 'object' && value !== null && typeof fieldOf(value, 'next') === 'function'
+}
+
+/** Undefined also when looking throws (a proxy): then it is a value like any other. */
+function fieldOf(value: unknown, name: PropertyKey): unknown {
+  try {
+    return (value as Readonly<Record<PropertyKey, unknown>> | null | undefined)?.[name]
+  } catch {
+    return undefined
+  }
 }
 
 const SyncPrototype = Object.getPrototypeOf(Object.getPrototypeOf([][Symbol.iterator]())) as object

@@ -28,7 +28,8 @@ export class SchemaIds {
     if (this.#isFetching) return
     this.#isFetching = true
     const { fetch, onFetched, onFailed } = this.#options
-    fetch(kind).then(
+    // Within a promise: what it throws at once is a failure like any other, and not an exception in the service.
+    new Promise<number>((resolve) => resolve(fetch(kind))).then(
       (id) => {
         this.#ids.set(kind, id)
         this.#isFetching = false

@@ -52,6 +52,8 @@ const time = fc.oneof(
     [9_223_372_036, 854_775_807],
     [-1, -5],
     [1, 2e9],
+    [Number.NaN, Number.NaN],
+    [Number.POSITIVE_INFINITY, 0],
   ),
 )
 const context = fc.record({

@@ -2,8 +2,9 @@ import type { HrTime } from '@opentelemetry/api'
 import type { ReadableSpan, TimedEvent } from '@opentelemetry/sdk-trace'
 import { AvroOutput } from '../codec/avro-output.ts'
 import { ValueWriter } from '../codec/value-writer.ts'
+import { asText } from './foreign-values.ts'
 import { toAnyValue, toKeyValues } from './json-value.ts'
-import { asText, flagsOf } from './model-span.ts'
+import { flagsOf, wholeTime } from './model-span.ts'
 
 /**
  * Writes ended spans as they lie in a batch, one after another: the bytes that `RecordWriter` writes of `toModelSpan`, without the objects in
@@ -150,8 +151,7 @@ export class SpanWriter {
     else this.#values.value(toAnyValue(value), key, 0)
   }
 
-  /** A caller's own time may have fractions, which have no place in nanoseconds. */
   #time([seconds, nanos]: HrTime, field: string): void {
-    this.#out.nanoseconds(Math.trunc(seconds), Math.trunc(nanos), field)
+    this.#out.nanoseconds(wholeTime(seconds), wholeTime(nanos), field)
   }
 }

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
 import {
   type Context,
   context as contextApi,
+  INVALID_SPAN_CONTEXT,
   type Span as OtelSpan,
   type SpanStatus,
   SpanStatusCode,
@@ -9,12 +9,17 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api'
-import { boxOfContext, type Identity } from './identity.ts'
+import { asText } from './foreign-values.ts'
+import { harmless } from './harmless.ts'
+import { boxOfContext, type Identity, knownParts } from './identity.ts'
 import type { NodeLog } from './node-log.ts'
+import { failNode, mirrored } from './node-log-mirror.ts'
+import { isRecorded, noteRecorded } from './recorded-errors.ts'
 import { type RunResult, runToEnd } from './run-to-end.ts'
 import { attributesOf, attributeText, attributeValue, describeError } from './span-attributes.ts'
 import { SpanLevel } from './span-level.ts'
-import { type Carrier, Trace } from './trace-context.ts'
+import { nameOf, type StartOptions } from './start-options.ts'
+import { Trace } from './trace-context.ts'
 
 /** Who the request belongs to, as far as the caller knows. Parts that are empty or not given say nothing. */
 export interface SpanInit extends Partial<Identity> {
@@ -22,20 +27,12 @@ export interface SpanInit extends Partial<Identity> {
   readonly tracer?: Tracer
 }
 
-export interface StartOptions {
-  /** Attributes that the span has from its start, so that samplers see them. */
-  readonly attributes?: Readonly<Record<string, unknown>>
-  /** What `Trace.injectContext` wrote elsewhere: the span continues that trace. */
-  readonly traceContext?: Carrier
-  /** Adds `::` and the name of the callback to the span's name (source description: `add_source_function_name`). */
-  readonly addFunctionName?: boolean
+interface Started {
+  readonly span: OtelSpan
+  /** The one above it. */
+  readonly parent: OtelSpan | undefined
+  readonly context: Context
 }
-
-/** The size from which an INFO event's text is not repeated in a NodeLog (source description: 10 KB, in bytes of UTF-8). */
-const MIRROR_LIMIT_BYTES = 10 * 1024
-
-/** Which error was recorded in which trace: it passes through every enclosing span. */
-const recordedIn = new WeakMap<object, string>()
 
 /**
  * The source's `Span`: starts spans, and writes to them. Methods that take a NodeLog write the same there. No method throws but for what a
@@ -52,16 +49,16 @@ const recordedIn = new WeakMap<object, string>()
  */
 export class Span implements Disposable {
   readonly #tracer: Tracer
-  readonly #own: { readonly span: OtelSpan; readonly context: Context } | undefined
+  readonly #own: Started | undefined
   readonly #given: Partial<Identity>
 
   constructor(init?: SpanInit)
   /** @internal what `start` gives */
-  constructor(init: SpanInit, own: { span: OtelSpan; context: Context })
-  constructor(init: SpanInit = {}, own?: { span: OtelSpan; context: Context }) {
-    const { tracer = trace.getTracer('sidereal'), ...given } = init
-    this.#tracer = tracer
-    this.#given = known(given)
+  constructor(init: SpanInit, own: Started)
+  constructor(init?: SpanInit, own?: Started) {
+    const given = own === undefined ? harmless(() => init?.tracer, undefined) : init?.tracer
+    this.#tracer = given ?? trace.getTracer('sidereal')
+    this.#given = own === undefined ? knownParts(init) : {}
     this.#own = own
   }
 
@@ -84,8 +81,8 @@ export class Span implements Disposable {
 
   /** Says who the request belongs to: for all its spans in this process, or, before a start, for what is started from here. Empty parts say nothing. */
   setIdentity(parts: Partial<Identity>): this {
-    if (this.#own === undefined) Object.assign(this.#given, known(parts))
-    else boxOfContext(this.#own.context)?.override(known(parts))
+    if (this.#own === undefined) Object.assign(this.#given, knownParts(parts))
+    else boxOfContext(this.#own.context)?.override(knownParts(parts))
     return this
   }
 
@@ -112,7 +109,8 @@ export class Span implements Disposable {
   start<T>(...args: readonly unknown[]): Span | RunResult<T> {
     const callback = args.find((arg): arg is (span: Span) => T => typeof arg === 'function')
     const options = (typeof args[1] === 'object' ? args[1] : undefined) as StartOptions | undefined
-    const span = this.#start(nameOf(args[0], callback, options), options ?? {})
+    const name = nameOf(args[0], callback, options)
+    const span = harmless(() => this.#start(name, options ?? {}), undefined) ?? this.#unrecorded()
     if (callback === undefined) return span
     return runToEnd(() => callback(span), {
       run: (piece) => contextApi.with(span.context, piece),
@@ -123,7 +121,9 @@ export class Span implements Disposable {
 
   /** Ends this span; later calls change nothing. */
   end(): void {
-    if (this.#own?.span.isRecording() === true) this.#own.span.end()
+    this.#quietly(() => {
+      if (this.#own?.span.isRecording() === true) this.#own.span.end()
+    })
   }
 
   [Symbol.dispose](): void {
@@ -132,28 +132,31 @@ export class Span implements Disposable {
 
   /** OpenTelemetry's own span that this one writes to. Outside any it is one that records nothing. */
   getOtlpSpan(): OtelSpan {
-    return this.#own?.span ?? trace.getActiveSpan() ?? trace.wrapSpanContext(NO_SPAN)
+    return this.#own?.span ?? trace.getActiveSpan() ?? trace.wrapSpanContext(INVALID_SPAN_CONTEXT)
   }
 
   /** Sets an attribute. What OpenTelemetry does not take (objects, mixed lists) becomes JSON text; null and undefined are left out. */
   setAttribute(key: string, value: unknown, nodeLog?: NodeLog): this {
-    const clean = attributeValue(value)
-    if (clean !== undefined) this.getOtlpSpan().setAttribute(key, clean)
-    nodeLog?.addInfoLog(`set attribute: ${key}=${attributeText(value)}`)
-    return this
+    return this.#quietly(() => {
+      const clean = attributeValue(value)
+      if (clean !== undefined) this.getOtlpSpan().setAttribute(key, clean)
+      nodeLog?.addInfoLog(`set attribute: ${key}=${attributeText(value)}`)
+    })
   }
 
   setAttributes(attributes: Readonly<Record<string, unknown>>, nodeLog?: NodeLog): this {
-    this.getOtlpSpan().setAttributes(attributesOf(attributes))
-    nodeLog?.addInfoLog(`set attributes: ${attributeText(attributes)}`)
-    return this
+    return this.#quietly(() => {
+      this.getOtlpSpan().setAttributes(attributesOf(attributes))
+      nodeLog?.addInfoLog(`set attributes: ${attributeText(attributes)}`)
+    })
   }
 
   setStatus(status: SpanStatus, nodeLog?: NodeLog): this {
-    this.getOtlpSpan().setStatus(status)
-    const name = SpanStatusCode[status.code]
-    nodeLog?.addInfoLog(`set status: ${name}${status.message === undefined ? '' : ` ${status.message}`}`)
-    return this
+    return this.#quietly(() => {
+      this.getOtlpSpan().setStatus(status)
+      const name = SpanStatusCode[status.code]
+      nodeLog?.addInfoLog(`set status: ${name}${status.message === undefined ? '' : ` ${status.message}`}`)
+    })
   }
 
   /** The result for the business: 0 = good (attribute `code`). */
@@ -163,13 +166,14 @@ export class Span implements Disposable {
 
   /** Records an error as event `exception` and sets the status to ERROR. A NodeLog ends as failed. */
   recordException(error: unknown, attributes?: Readonly<Record<string, unknown>>, nodeLog?: NodeLog): this {
-    const span = this.getOtlpSpan()
-    const { message, ...described } = describeError(error)
-    span.addEvent('exception', { ...described, 'exception.message': message, ...attributesOf(attributes) })
-    span.setStatus({ code: SpanStatusCode.ERROR, message })
-    if (typeof error === 'object' && error !== null) recordedIn.set(error, span.spanContext().traceId)
-    failNode(nodeLog, message)
-    return this
+    return this.#quietly(() => {
+      const span = this.getOtlpSpan()
+      const { message, ...described } = describeError(error)
+      span.addEvent('exception', { ...described, 'exception.message': message, ...attributesOf(attributes) })
+      span.setStatus({ code: SpanStatusCode.ERROR, message })
+      noteRecorded(error, span)
+      failNode(nodeLog, message)
+    })
   }
 
   /** @param time of the event; default: now */
@@ -179,9 +183,10 @@ export class Span implements Disposable {
     time?: TimeInput,
     nodeLog?: NodeLog,
   ): this {
-    this.getOtlpSpan().addEvent(name, attributesOf(attributes), time)
-    if (attributes !== undefined) nodeLog?.addInfoLog(`${name}=${attributeText(attributes)}`)
-    return this
+    return this.#quietly(() => {
+      this.getOtlpSpan().addEvent(asText(name), attributesOf(attributes), time)
+      if (attributes !== undefined) nodeLog?.addInfoLog(`${asText(name)}=${attributeText(attributes)}`)
+    })
   }
 
   /**
@@ -194,7 +199,7 @@ export class Span implements Disposable {
 
   /** As `addInfoEvent`, with keys of the caller's own. */
   addInfoEvents(attributes: Readonly<Record<string, unknown>>, time?: TimeInput, nodeLog?: NodeLog): this {
-    return this.#addInfo(attributes, attributeText(attributes), time, nodeLog)
+    return this.#addInfo(attributes, attributes, time, nodeLog)
   }
 
   /** A log line of level ERROR: event `ERROR` with the text under `ERROR LOG`, and attribute `error`. A NodeLog ends as failed. */
@@ -204,39 +209,56 @@ export class Span implements Disposable {
 
   /** As `addErrorEvent`, with keys of the caller's own. */
   addErrorEvents(attributes: Readonly<Record<string, unknown>>, time?: TimeInput, nodeLog?: NodeLog): this {
-    return this.#addError(attributes, attributeText(attributes), time, nodeLog)
+    return this.#addError(attributes, attributes, time, nodeLog)
   }
 
   #addInfo(
     attributes: Readonly<Record<string, unknown>>,
-    text: string,
+    said: unknown,
     time: TimeInput | undefined,
     nodeLog: NodeLog | undefined,
   ): this {
-    const span = this.getOtlpSpan()
-    span.addEvent(SpanLevel.INFO, attributesOf(attributes), time)
-    nodeLog?.addInfoLog(span.isRecording() ? mirrored(String(text), span) : String(text))
-    return this
+    return this.#quietly(() => {
+      const span = this.getOtlpSpan()
+      span.addEvent(SpanLevel.INFO, attributesOf(attributes), time)
+      nodeLog?.addInfoLog(mirrored(attributeText(said), span))
+    })
   }
 
   #addError(
     attributes: Readonly<Record<string, unknown>>,
-    text: string,
+    said: unknown,
     time: TimeInput | undefined,
     nodeLog: NodeLog | undefined,
   ): this {
-    this.getOtlpSpan().setAttribute('error', true).addEvent(SpanLevel.ERROR, attributesOf(attributes), time)
-    failNode(nodeLog, String(text))
+    return this.#quietly(() => {
+      this.getOtlpSpan().setAttribute('error', true).addEvent(SpanLevel.ERROR, attributesOf(attributes), time)
+      if (nodeLog !== undefined) failNode(nodeLog, attributeText(said))
+    })
+  }
+
+  #quietly(work: () => void): this {
+    harmless(work, undefined)
     return this
   }
 
   #start(name: string, { attributes, traceContext }: StartOptions): Span {
-    const parent =
-      traceContext === undefined ? this.#parent() : Trace.extractContext(traceContext, contextApi.active())
+    // Of a caller without types it may be null.
+    const parent = traceContext ? Trace.extractContext(traceContext, contextApi.active()) : this.#parent()
     const span = this.#tracer.startSpan(name, { attributes: attributesOf(attributes) }, parent)
     const context = trace.setSpan(parent, span)
     boxOfContext(context)?.override(this.#given)
-    return new Span({ tracer: this.#tracer }, { span, context })
+    return new Span({ tracer: this.#tracer }, { span, parent: trace.getSpan(parent), context })
+  }
+
+  /** For a callback that has to run although its span could not be started. */
+  #unrecorded(): Span {
+    const own = {
+      span: trace.wrapSpanContext(INVALID_SPAN_CONTEXT),
+      parent: undefined,
+      context: contextApi.active(),
+    }
+    return new Span({ tracer: this.#tracer }, own)
   }
 
   /** Within its own request what is active counts (baggage of the service's own), elsewhere what was active when this span began. */
@@ -249,12 +271,11 @@ export class Span implements Disposable {
   }
 
   #fail(error: unknown): void {
-    const isRecorded =
-      typeof error === 'object' &&
-      error !== null &&
-      recordedIn.get(error) === this.getOtlpSpan().spanContext().traceId
-    if (isRecorded) this.setStatus({ code: SpanStatusCode.ERROR, message: describeError(error).message })
+    const span = this.getOtlpSpan()
+    if (isRecorded(error, span))
+      this.setStatus({ code: SpanStatusCode.ERROR, message: describeError(error).message })
     else this.recordException(error)
+    if (this.#own?.parent !== undefined) noteRecorded(error, this.#own.parent)
   }
 
   #identity(part: keyof Identity): string {
@@ -262,35 +283,4 @@ export class Span implements Disposable {
     const known = box?.identity[part] ?? ''
     return this.#own === undefined ? (this.#given[part] ?? known) : known
   }
-}
-
-const NO_SPAN = { traceId: '0'.repeat(32), spanId: '0'.repeat(16), traceFlags: 0 }
-
-function known(parts: Partial<Identity>): Partial<Identity> {
-  return Object.fromEntries(Object.entries(parts).filter(([, value]) => value !== undefined && value !== ''))
-}
-
-function nameOf(
-  name: unknown,
-  callback: { readonly name: string } | undefined,
-  options: StartOptions | undefined,
-): string {
-  const own = callback?.name || 'unknown'
-  if (typeof name !== 'string' || name === '') return own
-  return options?.addFunctionName === true ? `${name}::${own}` : name
-}
-
-function mirrored(text: string, span: OtelSpan): string {
-  const bytes = Buffer.byteLength(text)
-  if (bytes < MIRROR_LIMIT_BYTES) return text
-  const { traceId, spanId } = span.spanContext()
-  const sha256 = createHash('sha256').update(text.toWellFormed()).digest('hex')
-  return `trace_link: span/${traceId}/${spanId} (INFO event, ${bytes} bytes, sha256 ${sha256})`
-}
-
-function failNode(nodeLog: NodeLog | undefined, message: string): void {
-  if (nodeLog === undefined) return
-  nodeLog.addErrorLog(message)
-  nodeLog.setEnd()
-  nodeLog.runningStatus = false
 }

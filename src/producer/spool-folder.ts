@@ -24,6 +24,8 @@ export interface Segment {
   isDropped: boolean
 }
 
+/** Folders that others may tidy away in the moment in which they are made. Some network file systems say of every lock that it is taken. */
+const MAX_FOLDERS = 10
 const SEGMENT_NAME = /^\d{10}\.spool$/
 
 /** A folder of segments that is locked by this process: its own, or one that a process which is gone has left. */
@@ -39,15 +41,23 @@ export class SpoolFolder {
     this.#lock = lock
   }
 
-  /** Makes a folder of its own for this process. */
+  /** Makes a folder of its own for this process. @throws when none can be made, or locked; then none is left */
   static async create(root: string): Promise<SpoolFolder> {
-    for (;;) {
-      // Names sort by time, so that what others left is sent in the order of their starts.
-      const path = join(root, uuidV7(Date.now()))
-      await mkdir(path, { recursive: true, mode: 0o700 })
-      const lock = await SpoolLock.tryTake(path)
-      // Undefined: another process took the empty folder for one to tidy away.
-      if (lock !== undefined) return new SpoolFolder(path, lock)
+    const made: string[] = []
+    try {
+      while (made.length < MAX_FOLDERS) {
+        // Names sort by time, so that what others left is sent in the order of their starts.
+        const path = join(root, uuidV7(Date.now()))
+        await mkdir(path, { recursive: true, mode: 0o700 })
+        made.push(path)
+        const lock = await SpoolLock.tryTake(path)
+        // Undefined: another process took the empty folder for one to tidy away.
+        if (lock !== undefined) return new SpoolFolder(path, lock)
+      }
+      throw new Error(`${MAX_FOLDERS} new folders could not be locked: has the file system no locks?`)
+    } catch (error) {
+      for (const path of made) await rm(path, { recursive: true, force: true })
+      throw error
     }
   }
 

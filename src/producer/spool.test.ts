@@ -16,6 +16,7 @@ import { type TestContext, test } from 'node:test'
 import { silentLogger } from '../telemetry/logger.ts'
 import { Spool, type SpooledRecord } from './spool.ts'
 import type { NumberedRecord } from './spool-format.ts'
+import { SpoolLock } from './spool-lock.ts'
 
 function temporaryFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'sidereal-spool-test-'))
@@ -224,4 +225,14 @@ test('a disk that does not take a record counts none of it, and the next one is 
   await spool.append([record(4)], 0)
   assert.deepEqual((await readAll(spool)).map(asText), [asText(record(4))])
   await spool.close()
+})
+
+test('on a file system without locks writing fails, and leaves no folders behind', async (t) => {
+  const root = temporaryFolder(t)
+  // Stands for a network file system whose every lock is said to be taken.
+  t.mock.method(SpoolLock, 'tryTake', async () => undefined)
+  const { spool } = open(root)
+  await assert.rejects(spool.append([record(1)], 0), /could not be locked/)
+  assert.deepEqual(readdirSync(root), [])
+  assert.equal(spool.items('spans'), 0)
 })

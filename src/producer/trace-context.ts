@@ -11,6 +11,7 @@ import {
 } from '@opentelemetry/api'
 import { W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core'
 import { type BaggageHostRules, mayReceiveBaggage } from './baggage-hosts.ts'
+import { harmless } from './harmless.ts'
 import { boxOfContext, type Identity, withIdentity } from './identity.ts'
 import { type IdentityPeerRules, Inbound, withInbound, withoutInbound } from './inbound-identity.ts'
 
@@ -44,15 +45,21 @@ export class SidPropagator implements TextMapPropagator {
   }
 
   inject(context: Context, carrier: unknown, setter: TextMapSetter): void {
-    traceContext.inject(context, carrier, setter)
-    if (mayReceiveBaggage(calledHost(context), this.#rules)) injectBaggage(context, carrier, setter)
+    const write = () => {
+      traceContext.inject(context, carrier, setter)
+      if (mayReceiveBaggage(calledHost(context), this.#rules)) injectBaggage(context, carrier, setter)
+    }
+    harmless(write, undefined)
   }
 
   /** The trace of any caller is continued; the identity only of those that are believed, see `IdentityPeerRules`. */
   extract(context: Context, carrier: unknown, getter: TextMapGetter): Context {
-    const extracted = baggage.extract(traceContext.extract(context, carrier, getter), carrier, getter)
-    if (extracted === context) return context
-    return withInbound(extracted, new Inbound(carrier, getter, this.#peers))
+    const read = () => {
+      const extracted = baggage.extract(traceContext.extract(context, carrier, getter), carrier, getter)
+      if (extracted === context) return context
+      return withInbound(extracted, new Inbound(carrier, getter, this.#peers))
+    }
+    return harmless(read, context)
   }
 
   fields(): string[] {
@@ -78,18 +85,20 @@ export const Trace = {
    */
   setIdentity(parts: Partial<Identity>, context: Context = contextApi.active()): boolean {
     if (trace.getSpan(context) === undefined) return false
-    return boxOfContext(context)?.override(parts) ?? false
+    return harmless(() => boxOfContext(context)?.override(parts), undefined) ?? false
   },
 
   injectContext,
 
   /**
    * Reads what `injectContext` wrote. Keys are found in any case. Spans that start in the context given back continue the trace, with its SID:
-   * called by hand it believes the carrier, whoever sent it.
+   * called by hand it believes the carrier, whoever sent it. What is no carrier (`null` of a body) says nothing.
    */
   extractContext(carrier: Carrier, context: Context = ROOT_CONTEXT): Context {
     const own = withoutInbound(context)
-    return baggage.extract(traceContext.extract(own, carrier, carrierGetter), carrier, carrierGetter)
+    const read = () =>
+      baggage.extract(traceContext.extract(own, carrier, carrierGetter), carrier, carrierGetter)
+    return harmless(read, own)
   },
 }
 
@@ -100,8 +109,11 @@ export const Trace = {
 function injectContext(): Record<string, string>
 function injectContext<C extends Carrier>(carrier: C, context?: Context): C
 function injectContext(carrier: Carrier = {}, context: Context = contextApi.active()): Carrier {
-  traceContext.inject(context, carrier, carrierSetter)
-  injectBaggage(context, carrier, carrierSetter)
+  const write = () => {
+    traceContext.inject(context, carrier, carrierSetter)
+    injectBaggage(context, carrier, carrierSetter)
+  }
+  harmless(write, undefined)
   return carrier
 }
 

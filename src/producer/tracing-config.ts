@@ -81,14 +81,15 @@ type Env = Readonly<Record<string, string | undefined>>
  */
 export function tracingConfigFromEnv(env: Env, logger: Logger = defaultLogger()): TracingConfig {
   const { settings, problems } = settingsFromFamilies(env)
-  if (problems.length > 0) logger.warn({ problems }, 'the environment of the tracing is not clear')
-  void warnOfUnknown(env, logger)
   const text = (...names: string[]): string | undefined =>
     names.map((name) => env[name]?.trim()).find((value) => value)
   const attributes = parsePairs(text('OTEL_RESOURCE_ATTRIBUTES'))
-  const brokers = text('SIDEREAL_KAFKA_BROKERS', 'KAFKA_SERVERS') ?? brokersForSecurity(env, logger)
+  const brokers = text('SIDEREAL_KAFKA_BROKERS', 'KAFKA_SERVERS') ?? brokersForSecurity(env, problems)
   const url = text('SIDEREAL_REGISTRY_URL')
   const topic = text('SIDEREAL_TOPIC')
+  const delivery = deliveryFromEnv(env, problems)
+  if (problems.length > 0) logger.warn({ problems }, 'the environment of the tracing is not clear')
+  void warnOfUnknown(env, logger)
   const sid = {
     sub: text('SERVICE_SUB'),
     location: text('SERVICE_LOCATION'),
@@ -102,7 +103,7 @@ export function tracingConfigFromEnv(env: Env, logger: Logger = defaultLogger())
     ...(brokers === undefined ? {} : { kafka: kafkaFromEnv(brokers, env, text) }),
     ...(topic === undefined ? {} : { topic }),
     ...settings,
-    ...deliveryFromEnv(env, logger),
+    ...delivery,
     ...(url === undefined
       ? {}
       : {
@@ -187,9 +188,10 @@ export function ownAddress(): string {
 
 /** A library should not write to a service's output by itself; that traces are being lost is the exception. */
 export function defaultLogger(log: DiagLogger = diag): Logger {
+  // Not `process.stderr.write`: when nobody reads there any more, that ends the process.
   const line = (level: string, fields: Readonly<Record<string, unknown>>, message: string) =>
-    process.stderr.write(
-      `${JSON.stringify({ level, time: new Date().toISOString(), name: 'sidereal', ...fields, msg: message })}\n`,
+    console.error(
+      JSON.stringify({ level, time: new Date().toISOString(), name: 'sidereal', ...fields, msg: message }),
     )
   return {
     debug: (fields, message) => log.debug(message, fields),

@@ -1,16 +1,22 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import type { SpanProcessor } from '@opentelemetry/sdk-trace'
+import { ROOT_CONTEXT, trace } from '@opentelemetry/api'
+import { type SpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import { silentLogger } from '../telemetry/logger.ts'
 import { Span } from './span.ts'
-import { TracingService } from './tracing-service.ts'
+import { Trace } from './trace-context.ts'
+import { initTracing, TracingService } from './tracing-service.ts'
 
-function serviceWith(shutdown: () => Promise<void>): TracingService {
+function serviceWith(methods: Partial<SpanProcessor>): TracingService {
   const processor: SpanProcessor = {
     onStart: () => undefined,
     onEnd: () => undefined,
     forceFlush: async () => undefined,
-    shutdown,
+    shutdown: async () => undefined,
+    ...methods,
   }
   return new TracingService({
     serviceName: 'test',
@@ -22,19 +28,52 @@ function serviceWith(shutdown: () => Promise<void>): TracingService {
 
 test('shutdown also shuts down the processors of the service, which may hold spans for elsewhere', async () => {
   let isDone = false
-  const service = serviceWith(async () => {
-    await new Promise(setImmediate)
-    isDone = true
+  const service = serviceWith({
+    shutdown: async () => {
+      await new Promise(setImmediate)
+      isDone = true
+    },
   })
   assert.equal(await service.shutdown(), true)
   assert.ok(isDone)
 })
 
 test('a processor that fails, or never ends, neither rejects the shutdown nor holds it up', async () => {
-  const failing = serviceWith(() => Promise.reject(new Error('no')))
+  const failing = serviceWith({ shutdown: () => Promise.reject(new Error('no')) })
   assert.equal(await failing.shutdown(), true)
-  const hanging = serviceWith(() => new Promise(() => undefined))
+  const hanging = serviceWith({ shutdown: () => new Promise(() => undefined) })
   assert.equal(await hanging.shutdown(20), true)
+})
+
+test('flush also flushes the processors of the service, and one that fails, or never ends, neither rejects it nor holds it up', async () => {
+  let flushed = 0
+  const flushing = serviceWith({
+    forceFlush: async () => {
+      await new Promise(setImmediate)
+      flushed += 1
+    },
+  })
+  assert.equal(await flushing.flush(), true)
+  assert.equal(flushed, 1)
+  const failing = serviceWith({ forceFlush: () => Promise.reject(new Error('no')) })
+  assert.equal(await failing.flush(), true)
+  const hanging = serviceWith({ forceFlush: () => new Promise(() => undefined) })
+  assert.equal(await hanging.flush(20), true)
+  for (const service of [flushing, failing, hanging]) await service.shutdown(0)
+})
+
+test('who waits for ever waits, until the end of the service', async () => {
+  const service = serviceWith({})
+  service.tracer.startSpan('waits', {}, ROOT_CONTEXT).end()
+  let isFlushed = false
+  const flushed = service.flush(Number.POSITIVE_INFINITY).then(() => {
+    isFlushed = true
+  })
+  // Longer than the millisecond that a timer makes of it.
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  assert.equal(isFlushed, false)
+  await service.shutdown(0)
+  await flushed
 })
 
 test('getSpan gives the class Span, bound to its service, whoever owns the process', async () => {
@@ -58,4 +97,81 @@ test('getSpan gives the class Span, bound to its service, whoever owns the proce
   span.start('outer', (outer) => outer.start('inner', () => undefined))
   assert.deepEqual(names, ['bound/inner', 'bound/outer'])
   await service.shutdown(0)
+})
+
+test('a span that ends while the service shuts down is kept by the spool; without one it is dropped, counted, and said', async (t) => {
+  for (const hasSpool of [true, false]) {
+    const folder = mkdtempSync(join(tmpdir(), 'sidereal-shutdown-'))
+    t.after(() => rmSync(folder, { recursive: true, force: true }))
+    const end = (name: string) => service.tracer.startSpan(name, {}, ROOT_CONTEXT).end()
+    const service: TracingService = new TracingService({
+      serviceName: 'ending',
+      kafka: { brokers: ['127.0.0.1:1'] },
+      registry: { url: 'http://127.0.0.1:1' },
+      ...(hasSpool ? { spool: { folder } } : {}),
+      spanProcessors: [
+        {
+          onStart: () => undefined,
+          onEnd: () => undefined,
+          forceFlush: async () => undefined,
+          shutdown: async () => {
+            await new Promise(setImmediate)
+            end('meanwhile')
+          },
+        },
+      ],
+      logger: silentLogger,
+    })
+    assert.equal(await service.shutdown(2_000), hasSpool)
+    end('after')
+    const { accepted, waiting, spooled, dropped } = service.stats().spans
+    assert.deepEqual([accepted, waiting, spooled, dropped.shutdown], hasSpool ? [2, 0, 1, 1] : [2, 0, 0, 2])
+  }
+})
+
+test('where OpenTelemetry is set up already that is a warning, and its spans come by the span processor', async (t) => {
+  const warnings: string[] = []
+  const config = {
+    serviceName: 'guest',
+    kafka: { brokers: ['127.0.0.1:1'] },
+    logger: { ...silentLogger, warn: (_fields: object, message: string) => void warnings.push(message) },
+  }
+  const service = new TracingService(config)
+  const host = new TracerProvider({ spanProcessors: [service.spanProcessor] })
+  trace.setGlobalTracerProvider(host)
+  t.after(() => trace.disable())
+  const second = initTracing(config)
+  assert.equal(warnings.length, 1)
+  assert.match(warnings[0]!, /was set up in this process before/)
+  new Span().start('outer', (outer) => {
+    assert.match(outer.sid, /^svc[0-9a-f]{8}@src/)
+  })
+  assert.deepEqual([service.stats().spans.accepted, second.stats().spans.accepted], [1, 0])
+  for (const one of [service, second]) await one.shutdown(0)
+})
+
+test('a request that is under way while the service shuts down goes on with its trace, and calls others with it', async () => {
+  let headers: Record<string, string> = {}
+  const service: TracingService = initTracing({
+    serviceName: 'ending',
+    kafka: { brokers: ['127.0.0.1:1'] },
+    spanProcessors: [
+      {
+        onStart: () => undefined,
+        onEnd: () => undefined,
+        forceFlush: async () => undefined,
+        shutdown: async () => {
+          await new Promise(setImmediate)
+          new Span().start('late', () => {
+            headers = Trace.injectContext()
+          })
+        },
+      },
+    ],
+    logger: silentLogger,
+  })
+  await service.shutdown(100)
+  assert.deepEqual(Object.keys(headers), ['traceparent', 'baggage'])
+  assert.equal(service.stats().spans.accepted, 1)
+  assert.equal(trace.getTracerProvider().getTracer('x').startSpan('after').isRecording(), false)
 })

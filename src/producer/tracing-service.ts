@@ -7,6 +7,8 @@ import {
   AlwaysOffSampler,
   AlwaysOnSampler,
   ParentBasedSampler,
+  type SpanExporter,
+  type SpanProcessor,
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
 import { type BundledSchemaName, bundledSchema } from '../codec/bundled-schemas.ts'
@@ -23,6 +25,7 @@ import { furtherProcessors } from './further-exporters.ts'
 import { KafkaSpanExporter } from './kafka-span-exporter.ts'
 import type { NodeTraceLog } from './node-trace-log.ts'
 import { NodeTraceLogPublisher } from './node-trace-log-publisher.ts'
+import { OtherProcessors } from './other-processors.ts'
 import { PeerNotingSampler } from './peer-noting-sampler.ts'
 import { RecordEncoder } from './record-encoder.ts'
 import { RecordQueue } from './record-queue.ts'
@@ -30,10 +33,15 @@ import { SidSpanProcessor } from './sid-span-processor.ts'
 import { Span, type SpanInit } from './span.ts'
 import { SidPropagator } from './trace-context.ts'
 import { defaultLogger, ownAddress, type TracingConfig, tracingConfigFromEnv } from './tracing-config.ts'
+import { waitTime } from './wait-time.ts'
 
 const DEFAULT_TOPIC = 'sidereal.traces.v1'
 const DEFAULT_FLUSH_MS = 10_000
 const REGISTRY_TIMEOUT_MS = 10_000
+/** Of the time for `shutdown`; the rest is for what ends meanwhile. */
+const FIRST_FLUSH_SHARE = 0.9
+const ALREADY_SET =
+  'OpenTelemetry was set up in this process before: spans of its tracers do not come to Kafka. Call initTracing first, or add the spanProcessor of a TracingService to what is there'
 const SCHEMAS: Record<RecordKind, BundledSchemaName> = {
   spans: 'sidereal.SpanBatch',
   log: 'sidereal.NodeTraceLog',
@@ -60,6 +68,8 @@ export interface TracingStats {
 export class TracingService {
   /** For spans of the application's own: `tracer.startActiveSpan(…)`. Any other tracer of `@opentelemetry/api` does as well. */
   readonly tracer: Tracer
+  /** For an OpenTelemetry that somebody else has set up: as one of its span processors it sends spans here. `flush` and `shutdown` stay this service's. */
+  readonly spanProcessor: SpanProcessor
   readonly #sids: SidGenerator
   readonly #producer: CheckedProducer
   readonly #queue: RecordQueue
@@ -68,6 +78,7 @@ export class TracingService {
   readonly #exporter: KafkaSpanExporter
   readonly #publisher: NodeTraceLogPublisher
   readonly #provider: TracerProvider
+  readonly #others: OtherProcessors
   readonly #unregister: (() => void)[] = []
   readonly #hasSpool: boolean
   readonly #endMetrics: () => void
@@ -92,6 +103,7 @@ export class TracingService {
       url,
       caPath,
       ...auth,
+      keepsAlive: false,
       timeoutMs: REGISTRY_TIMEOUT_MS,
       payloadLimitBytes: Number.MAX_SAFE_INTEGER,
     })
@@ -106,14 +118,15 @@ export class TracingService {
       keepsAlive: false,
       ...(config.compression === undefined ? {} : { compression: config.compression }),
     })
+    // At once, so that an installation without them fails at the start and not with the first span.
+    const schemas = { spans: bundledSchema(SCHEMAS.spans).json, log: bundledSchema(SCHEMAS.log).json }
     this.#hasSpool = config.spool !== undefined
     this.#queue = new RecordQueue({
       topic,
       logger,
       spool: config.spool,
       send: (name, records, onSettled) => this.#producer.sendEach(name, records, onSettled),
-      schemaId: (kind) =>
-        registry.register(subjectFor(topic, SCHEMAS[kind]), bundledSchema(SCHEMAS[kind]).json),
+      schemaId: (kind) => registry.register(subjectFor(topic, SCHEMAS[kind]), schemas[kind]),
       ...(config.maxQueueBytes === undefined ? {} : { maxBytes: config.maxQueueBytes }),
       ...(config.maxQueueItems === undefined ? {} : { maxItems: config.maxQueueItems }),
     })
@@ -123,6 +136,8 @@ export class TracingService {
     const linger = config.lingerMs === undefined ? {} : { lingerMs: config.lingerMs }
     this.#exporter = new KafkaSpanExporter({ encoder: this.#encoder, queue: this.#queue, ...linger })
     this.#publisher = new NodeTraceLogPublisher({ encoder: this.#encoder, queue: this.#queue, newSid })
+    this.spanProcessor = new SidSpanProcessor({ newSid, endedSpans: this.#exporter })
+    const others = [...furtherProcessors(config.exporters ?? [], logger), ...(config.spanProcessors ?? [])]
     this.#provider = new TracerProvider({
       resource: defaultResource().merge(
         resourceFromAttributes({
@@ -134,30 +149,38 @@ export class TracingService {
         }),
       ),
       spanLimits: { eventCountLimit: 1_000, ...config.spanLimits },
-      spanProcessors: [
-        new SidSpanProcessor({ newSid, endedSpans: this.#exporter }),
-        ...furtherProcessors(config.exporters ?? [], logger),
-        ...(config.spanProcessors ?? []),
-      ],
+      spanProcessors: [this.spanProcessor, ...others],
       sampler: new PeerNotingSampler(
         this.#isDisabled
           ? new AlwaysOffSampler()
           : (config.sampler ?? new ParentBasedSampler({ root: new AlwaysOnSampler() })),
       ),
     })
+    this.#others = new OtherProcessors(this.#provider, others.length, logger)
     this.tracer = this.#provider.getTracer(config.serviceName)
   }
 
-  /** Makes this the tracing of the process: tracer provider, context manager and propagator of `@opentelemetry/api`. */
+  /** For a batch processor of somebody else's: as `spanProcessor`, but of spans that had no SID from it the attribute `sid`, else the trace id, is the SID. */
+  get spanExporter(): SpanExporter {
+    return this.#exporter
+  }
+
+  /** Makes this the process's tracer provider, context manager and propagator. What somebody else has set before stays his: a warning. */
   register({
     baggageHosts,
     identityPeers,
   }: Pick<TracingConfig, 'baggageHosts' | 'identityPeers'> = {}): void {
-    if (trace.setGlobalTracerProvider(this.#provider)) this.#unregister.push(() => trace.disable())
+    const taken: string[] = []
+    const note = (name: string, isOurs: boolean, disable: () => void) => {
+      if (isOurs) this.#unregister.push(disable)
+      else taken.push(name)
+    }
+    note('tracer provider', trace.setGlobalTracerProvider(this.#provider), () => trace.disable())
     const manager = new AsyncLocalStorageContextManager().enable()
-    if (contextApi.setGlobalContextManager(manager)) this.#unregister.push(() => contextApi.disable())
-    if (propagation.setGlobalPropagator(new SidPropagator(baggageHosts, identityPeers)))
-      this.#unregister.push(() => propagation.disable())
+    note('context manager', contextApi.setGlobalContextManager(manager), () => contextApi.disable())
+    const propagator = new SidPropagator(baggageHosts, identityPeers)
+    note('propagator', propagation.setGlobalPropagator(propagator), () => propagation.disable())
+    if (taken.length > 0) this.#logger.warn({ taken }, ALREADY_SET)
   }
 
   /**
@@ -194,10 +217,14 @@ export class TracingService {
     }
   }
 
-  /** Sends what ended so far. True when Kafka has all of it, false when the time was up before. Never rejects. */
+  /**
+   * Sends what ended so far, to the exporters beside Kafka too: after each request, where the process may be frozen then. True when Kafka has all of
+   * it, false when the time was up before. Never rejects.
+   */
   async flush(timeoutMs: number = DEFAULT_FLUSH_MS): Promise<boolean> {
-    this.#exporter.encodePending()
-    return await this.#queue.drained(timeoutMs)
+    const limitMs = waitTime(timeoutMs)
+    const [isDrained] = await Promise.all([this.#drain(limitMs), this.#others.flush(limitMs)])
+    return isDrained
   }
 
   /**
@@ -205,7 +232,7 @@ export class TracingService {
    * same time. True when nothing was given up. Never rejects.
    */
   shutdown(timeoutMs: number = DEFAULT_FLUSH_MS): Promise<boolean> {
-    this.#shutdown ??= this.#close(timeoutMs)
+    this.#shutdown ??= this.#close(waitTime(timeoutMs))
     return this.#shutdown
   }
 
@@ -214,42 +241,37 @@ export class TracingService {
   }
 
   async #close(timeoutMs: number): Promise<boolean> {
-    for (const unregister of this.#unregister) unregister()
+    const endMs = performance.now() + timeoutMs
+    const leftMs = () => Math.max(0, endMs - performance.now())
     const dropped = this.#droppedAtEnd
-    const [isFlushed] = await Promise.all([this.#flushOrPark(timeoutMs), this.#closeProcessors(timeoutMs)])
-    await this.#exporter.shutdown(0)
+    const firstMs = timeoutMs * FIRST_FLUSH_SHARE
+    await Promise.all([this.#flushOrPark(firstMs), this.#others.shutdown(firstMs)])
+    // Requests that were under way went on with their traces until now; what ended of them has the rest of the time.
+    for (const unregister of this.#unregister) unregister()
+    this.#exporter.close()
+    const isFlushed = await this.#flushOrPark(leftMs())
     this.#queue.close()
-    await this.#producer.close({ timeoutMs: 0 })
+    await this.#producer.close({ timeoutMs: leftMs() })
     await this.#queue.closeSpool()
     this.#endMetrics()
-    return isFlushed || (this.#hasSpool && this.#droppedAtEnd === dropped)
+    return (isFlushed || this.#hasSpool) && this.#droppedAtEnd === dropped
   }
 
   get #droppedAtEnd(): number {
     return this.#queue.stats('spans').dropped.shutdown + this.#queue.stats('log').dropped.shutdown
   }
 
-  /** With a spool, a part of the time is kept for putting there what Kafka does not have. */
-  async #flushOrPark(timeoutMs: number): Promise<boolean> {
-    if (!this.#hasSpool) return await this.flush(timeoutMs)
-    if (await this.flush(timeoutMs * 0.7)) return true
-    await this.#queue.park(timeoutMs * 0.3)
-    return false
+  async #drain(timeoutMs: number): Promise<boolean> {
+    this.#exporter.encodePending()
+    return await this.#queue.drained(timeoutMs)
   }
 
-  /** Those that came with the configuration: a batch of another exporter would be lost with the process. */
-  async #closeProcessors(timeoutMs: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined
-    const timeUp = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs)
-    })
-    try {
-      await Promise.race([this.#provider.shutdown(), timeUp])
-    } catch (error) {
-      this.#logger.warn({ cause: String(error) }, 'a span processor of the service failed to shut down')
-    } finally {
-      clearTimeout(timer)
-    }
+  /** With a spool, a part of the time is kept for putting there what Kafka does not have. */
+  async #flushOrPark(timeoutMs: number): Promise<boolean> {
+    if (!this.#hasSpool) return await this.#drain(timeoutMs)
+    if (await this.#drain(timeoutMs * 0.7)) return true
+    await this.#queue.park(timeoutMs * 0.3)
+    return false
   }
 }
 

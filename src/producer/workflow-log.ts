@@ -1,4 +1,5 @@
-import type { NodeLog } from './node-log.ts'
+import { asText } from './foreign-values.ts'
+import { type NodeLog, numberOf } from './node-log.ts'
 import { NodeTraceLog } from './node-trace-log.ts'
 
 /** Types of the nodes that stream to the user. */
@@ -13,7 +14,9 @@ export class WorkflowLog extends NodeTraceLog {
   override addNodeLog(nodes: NodeLog | readonly NodeLog[]): void {
     super.addNodeLog(nodes)
     if (this.firstFrameDuration >= 0) return
-    const first = this.trace.find(({ nodeId }) => STREAMING_NODE_TYPES.has(nodeId.split(':', 1)[0] ?? ''))
-    if (first !== undefined) this.firstFrameDuration = first.startTime - this.startTime
+    const first = this.trace.find(({ nodeId }) =>
+      STREAMING_NODE_TYPES.has(asText(nodeId).split(':', 1)[0] ?? ''),
+    )
+    if (first !== undefined) this.firstFrameDuration = numberOf(first.startTime) - numberOf(this.startTime)
   }
 }

@@ -1,0 +1,7 @@
+/** The longest that a timer of Node waits for: of more, and of Infinity, it makes one millisecond. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+
+/** The time that somebody gave for a wait, as a timer has it. What is no number is none. */
+export function waitTime(timeoutMs: number): number {
+  return timeoutMs > 0 ? Math.min(timeoutMs, MAX_TIMER_MS) : 0
+}

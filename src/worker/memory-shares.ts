@@ -30,7 +30,8 @@ export function memoryShares(maxMemoryBytes: number): MemoryShares {
   const batchBytes = Math.min(32 * MIB, part(0.035))
   return {
     openBytes: part(0.25),
-    undeliveredBytes: part(0.09),
+    // Two batches on their way, and one that fills.
+    undeliveredBytes: part(0.105),
     // The rows that a sink makes of a batch take more than twice its bytes, and two batches are on their way.
     batchBytes,
     rowBytes: Math.floor(batchBytes * 2.5),

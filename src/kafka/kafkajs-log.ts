@@ -21,7 +21,7 @@ const FIELDS = [
  */
 export function forwardKafkajsLogs(
   logger: Logger,
-  nowMs: () => number = Date.now,
+  nowMs: () => number = () => performance.now(),
 ): () => (entry: LogEntry) => void {
   const seen = new Map<string, { untilMs: number; suppressed: number }>()
   return () => (entry) => {

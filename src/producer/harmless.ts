@@ -1,4 +1,5 @@
 import { diag } from '@opentelemetry/api'
+import type { Logger } from '../telemetry/logger.ts'
 import { plainText } from './foreign-values.ts'
 
 /**
@@ -11,5 +12,15 @@ export function harmless<T>(work: () => T, otherwise: T): T {
   } catch (error) {
     diag.error(`a call of the tracing could not be done as it was asked: ${plainText(error)}`)
     return otherwise
+  }
+}
+
+/** A logger of the service's own, which may be closed before the tracing is: `shutdown` never rejects, also then. */
+export function harmlessLogger(logger: Logger): Logger {
+  return {
+    debug: (fields, message) => harmless(() => logger.debug(fields, message), undefined),
+    info: (fields, message) => harmless(() => logger.info(fields, message), undefined),
+    warn: (fields, message) => harmless(() => logger.warn(fields, message), undefined),
+    error: (fields, message) => harmless(() => logger.error(fields, message), undefined),
   }
 }

@@ -153,8 +153,8 @@ export class NodeLog {
       startTimeMs: whole(this.startTime),
       endTimeMs: whole(this.endTime),
       durationMs: whole(this.duration),
-      firstFrameDurationMs: whole(this.firstFrameDuration),
-      nodeFirstCostTime: numberOf(this.nodeFirstCostTime),
+      firstFrameDurationMs: whole(durationOf(this.firstFrameDuration)),
+      nodeFirstCostTime: durationOf(this.nodeFirstCostTime),
       llmOutput: recordText(this.llmOutput),
       runningStatus: Boolean(this.runningStatus),
       data: {
@@ -183,6 +183,12 @@ export function recordText(value: unknown): string {
 export function numberOf(value: unknown): number {
   if (typeof value === 'number') return value
   return typeof value === 'bigint' || typeof value === 'string' ? Number(value) : Number.NaN
+}
+
+/** −1 = unknown, which is also what is no number. */
+export function durationOf(value: unknown): number {
+  const duration = numberOf(value)
+  return Number.isNaN(duration) ? -1 : duration
 }
 
 /** Counts and times are whole in the record; what is no number at all counts as 0. */

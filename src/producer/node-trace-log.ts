@@ -4,7 +4,7 @@ import { uuidV7 } from '../model/uuid-v7.ts'
 import { asText } from './foreign-values.ts'
 import type { Identity } from './identity.ts'
 import { toKeyValues } from './json-value.ts'
-import { NO_USAGE, type NodeLog, numberOf, recordText, whole, wholeCounts } from './node-log.ts'
+import { durationOf, NO_USAGE, type NodeLog, numberOf, recordText, whole, wholeCounts } from './node-log.ts'
 import {
   fieldsOfLog,
   type LargeTextStore,
@@ -199,7 +199,7 @@ export class NodeTraceLog {
       startTimeMs: whole(this.startTime),
       endTimeMs: whole(this.endTime),
       durationMs: whole(this.duration),
-      firstFrameDurationMs: numberOf(this.firstFrameDuration),
+      firstFrameDurationMs: durationOf(this.firstFrameDuration),
       srv: toKeyValues(this.srv),
       srvTag: toKeyValues(this.srvTag),
       status: { code: whole(this.status.code), message: recordText(this.status.message) },

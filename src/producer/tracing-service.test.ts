@@ -175,3 +175,17 @@ test('a request that is under way while the service shuts down goes on with its 
   assert.equal(service.stats().spans.accepted, 1)
   assert.equal(trace.getTracerProvider().getTracer('x').startSpan('after').isRecording(), false)
 })
+
+test('a logger that the service has closed already keeps nothing from being counted, and no shutdown from its end', async () => {
+  const closed = () => assert.fail('the logger is closed')
+  const service = new TracingService({
+    serviceName: 'ending',
+    kafka: { brokers: ['127.0.0.1:1'] },
+    registry: { url: 'http://127.0.0.1:1' },
+    logger: { debug: closed, info: closed, warn: closed, error: closed },
+  })
+  service.tracer.startSpan('lost', {}, ROOT_CONTEXT).end()
+  assert.equal(await service.shutdown(50), false)
+  assert.doesNotThrow(() => service.tracer.startSpan('after', {}, ROOT_CONTEXT).end())
+  assert.equal(service.stats().spans.dropped.shutdown, 2)
+})

@@ -22,6 +22,7 @@ import type { Logger } from '../telemetry/logger.ts'
 import type { ItemStats, RecordKind } from './delivery-counts.ts'
 import { observeDelivery } from './delivery-metrics.ts'
 import { furtherProcessors } from './further-exporters.ts'
+import { harmlessLogger } from './harmless.ts'
 import { KafkaSpanExporter } from './kafka-span-exporter.ts'
 import type { NodeTraceLog } from './node-trace-log.ts'
 import { NodeTraceLogPublisher } from './node-trace-log-publisher.ts'
@@ -88,7 +89,7 @@ export class TracingService {
 
   /** Use `initTracing`, which also makes it the process's tracing. */
   constructor(config: TracingConfig) {
-    const logger = config.logger ?? defaultLogger()
+    const logger = harmlessLogger(config.logger ?? defaultLogger())
     this.#logger = logger
     this.#isDisabled = config.isDisabled === true
     const { sub = 'svc', location = 'src', ip = ownAddress(), port = '00' } = config.sid ?? {}

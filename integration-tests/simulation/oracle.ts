@@ -205,8 +205,8 @@ export class Oracle {
           `${life.process.name} holds ${assembly.openBytes} bytes in open traces; its share is ${openBytes}`,
         )
       }
-      // One record may close all that is open, whose facts then count too; the rest of its batch waits.
-      const most = openBytes * FACTS_FACTOR + undeliveredBytes + MAX_RECORD_BYTES
+      // One record may close all that is open, whose facts then count too; the rest of its batch waits. What is held has a share of its own.
+      const most = openBytes * FACTS_FACTOR + undeliveredBytes * 2 + MAX_RECORD_BYTES
       if (assembly.openBytes + deliverer.undeliveredBytes > most) {
         this.fail(
           `${life.process.name} holds ${deliverer.undeliveredBytes} undelivered bytes; its share is ${undeliveredBytes}`,

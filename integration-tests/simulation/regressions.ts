@@ -13,5 +13,9 @@ export const REGRESSIONS: readonly Regression[] = [
   { seed: 12_746, found: 'a kept task was read again when its committed row was told late' },
   { seed: 12_553, found: 'what retention took before a stretch of control records was not counted' },
   { seed: 1_483, found: 'a join that failed before the first heartbeat left the process in doubt for ever' },
+  {
+    seed: 7_526,
+    found: 'what partitions hold that stand still had no bound, when it no longer paused the others',
+  },
   { seed: 6_584, found: 'what was deleted of a log that is read again was not counted as lost' },
 ]

@@ -399,6 +399,21 @@ test('other partitions go on when what is held of one takes more than the share 
   assert.equal(bad.settled.length, 20)
 })
 
+test('all partitions wait while what is held takes twice the share of what may be undelivered, and go on when it is written', async () => {
+  const { sink, clock, setup, tasks } = setUpRefusing({ ...DELIVERER_LIMITS, maxUndeliveredBytes: 1_000 })
+  const [bad] = tasks
+  for (let offset = 0; offset < 30; offset++) setup.add(bad, [offset])
+  await clock.advance(1_000)
+  for (const letter of setup.letters) letter.onStored()
+  await settlePromises()
+  assert.equal(setup.deliverer.undeliveredBytes, 2_700)
+  assert.deepEqual(setup.pauses, ['pause undelivered'])
+  sink.isRefusing = false
+  await clock.advance(61_000)
+  assert.equal(setup.deliverer.undeliveredBytes, 0)
+  assert.deepEqual(setup.pauses, ['pause undelivered', 'resume undelivered'])
+})
+
 test('good records in between end a run of refused ones, also when no batch of theirs has a refused one', async () => {
   const { sink, clock, caps, setup, tasks } = setUpRefusing()
   const [bad] = tasks

@@ -315,15 +315,16 @@ export class Deliverer {
 
   /**
    * Pauses above the share, goes on below three quarters of it: so that partitions are not paused and resumed for each batch. What is held
-   * does not count: its partition reads nothing more, and the others need not wait for it.
+   * has a share of its own, since its partition reads nothing more, and the others need not wait for it; only when many partitions have
+   * stopped, and both shares together are full, all wait.
    */
   #checkShare(): void {
     const share = this.#limits.maxUndeliveredBytes * this.#shareScale
-    const waitingBytes = this.#undeliveredBytes - this.#held.bytes
-    if (!this.#isPaused && waitingBytes > share) {
+    const bytes = Math.max(this.#undeliveredBytes - this.#held.bytes, this.#undeliveredBytes - share)
+    if (!this.#isPaused && bytes > share) {
       this.#isPaused = true
       this.#options.gate.pause('undelivered')
-    } else if (this.#isPaused && waitingBytes <= share * 0.75) {
+    } else if (this.#isPaused && bytes <= share * 0.75) {
       this.#isPaused = false
       this.#options.gate.resume('undelivered')
     }

@@ -40,7 +40,7 @@ export interface ReceivingConnection {
 
 /** Memory that responses were given: no other is ever taken back. */
 const given = new WeakSet<ArrayBufferLike>()
-/** Memory of large responses that were read, for the next ones; the largest first. */
+/** Memory of large responses that were read, for the next ones. */
 const kept: Buffer[] = []
 
 /**
@@ -49,13 +49,14 @@ const kept: Buffer[] = []
  */
 export function recycleResponse(view: Uint8Array): void {
   const { buffer } = view
-  if (!given.delete(buffer) || buffer.byteLength > MAX_KEPT_BYTES) return
-  kept.push(Buffer.from(buffer))
-  kept.sort((a, b) => b.length - a.length)
-  if (kept.length <= MAX_KEPT) return
-  // The smallest goes, and at once: answers grow while a backlog begins to be read, and would fit none of those that are kept.
-  const smallest = kept.pop()!
-  ;(smallest.buffer as ArrayBuffer).transfer(0)
+  if (!given.delete(buffer)) return
+  if (kept.length >= MAX_KEPT || buffer.byteLength > MAX_KEPT_BYTES) giveBack(buffer)
+  else kept.push(Buffer.from(buffer))
+}
+
+/** At once: the garbage collector is in no hurry with memory off its heap. */
+function giveBack(buffer: ArrayBufferLike): void {
+  ;(buffer as ArrayBuffer).transfer(0)
 }
 
 /**
@@ -117,8 +118,10 @@ function processData(this: ReceivingConnection, chunk: Buffer): void {
 
 function memoryFor(size: number): Buffer {
   if (size < MIN_KEPT_BYTES) return Buffer.allocUnsafe(size)
-  const place = kept.findLastIndex((one) => one.length >= size)
+  const place = kept.findIndex((one) => one.length >= size)
   const found = place < 0 ? undefined : kept.splice(place, 1)[0]
+  // Answers grow while a backlog begins to be read: what is too small now would only take the place of what fits.
+  if (found === undefined) for (const { buffer } of kept.splice(0)) giveBack(buffer)
   // Rounded up, so that the next response fits as well. What is not written takes no memory.
   const whole = found ?? Buffer.allocUnsafeSlow(Math.ceil(size / ROUND_BYTES) * ROUND_BYTES)
   given.add(whole.buffer)

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Finding } from '../audit/finding.ts'
 import { configOf } from './context.ts'
+import { endProcess } from './end-process.ts'
 import { nodeProblem } from './node-version.ts'
 
 /** Two rounds of these stay below the 15 s that a doctor may take. */
@@ -39,7 +40,7 @@ export function registerDoctorCommand(program: Command): void {
         faults === 0 ? 'All is well.' : `${faults} fault(s). docs/errors.md says more about each code.`,
       )
       // A client that still waits for a dead server must not hold the process.
-      process.exit(faults === 0 ? 0 : 1)
+      endProcess(faults === 0 ? 0 : 1)
     })
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { isSiderealError } from '../model/errors.ts'
+import { endProcess } from './end-process.ts'
 import { limitRuntimeMemory } from './node-flags.ts'
 
 type Register = (program: Command) => void
@@ -84,7 +85,7 @@ function packageVersion(): string {
 export async function runProgram(args: readonly string[]): Promise<void> {
   // A reader that has seen enough (`sidereal trace … | head`) is no fault.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0)
+    if (error.code === 'EPIPE') endProcess(0)
     throw error
   })
   try {
@@ -94,6 +95,6 @@ export async function runProgram(args: readonly string[]): Promise<void> {
     if (isSiderealError(error)) console.error(`sidereal: ${error.code}: ${error.message}`)
     else console.error(error)
     // Not by the exit code alone: a connection that is still being tried would keep the process alive for minutes.
-    process.exit(1)
+    endProcess(1)
   }
 }

@@ -4,6 +4,7 @@ import { systemClock } from '../model/clock.ts'
 import { isSiderealError } from '../model/errors.ts'
 import { createLogger } from '../telemetry/logger.ts'
 import { configOf } from './context.ts'
+import { endProcess } from './end-process.ts'
 
 interface WorkerFlags {
   group?: string
@@ -31,7 +32,7 @@ async function runWorker(config: Config): Promise<void> {
   const onSignal = (signal: NodeJS.Signals): void => {
     if (isStopping) {
       logger.warn({ signal }, 'second signal: leaving at once')
-      process.exit(1)
+      endProcess(1)
     }
     isStopping = true
     logger.info({ signal }, 'stopping')
@@ -49,10 +50,10 @@ async function runWorker(config: Config): Promise<void> {
     // Not by a throw: what is still connected would keep the process alive.
     if (isSiderealError(error)) console.error(`sidereal: ${error.code}: ${error.message}`)
     else console.error(error)
-    process.exit(1)
+    endProcess(1)
   } finally {
     clearInterval(keepAlive)
   }
   // Sockets of a client that did not close in time must not hold the process.
-  process.exit(0)
+  endProcess(0)
 }

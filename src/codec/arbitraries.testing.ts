@@ -21,22 +21,24 @@ export function hexId(bytes: number): fc.Arbitrary<string> {
   return fc.uint8Array({ minLength: bytes, maxLength: bytes }).map((id) => Buffer.from(id).toString('hex'))
 }
 
+/** What {@link anyText} is often. */
+export const FREQUENT_TEXTS = [
+  'error',
+  'code',
+  'true',
+  'service.name',
+  '天气如何？',
+  '\u0000',
+  '__proto__',
+] as const
+
 /** Well-formed text: short, ASCII, multi-byte, and sometimes long enough for every length of a length prefix. */
 export const anyText: fc.Arbitrary<string> = fc.oneof(
   { weight: 4, arbitrary: fc.string({ maxLength: 12 }) },
   { weight: 3, arbitrary: fc.string({ unit: 'binary', maxLength: 40 }) },
   {
     weight: 2,
-    arbitrary: fc.constantFrom(
-      '',
-      'error',
-      'code',
-      'true',
-      'service.name',
-      '天气如何？',
-      '\u0000',
-      '__proto__',
-    ),
+    arbitrary: fc.constantFrom('', ...FREQUENT_TEXTS),
   },
   {
     weight: 1,

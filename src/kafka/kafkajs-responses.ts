@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { giveBack } from '../model/give-back.ts'
 import { requireKafkajs } from './kafkajs-internals.ts'
 
 const partial = Symbol.for('sidereal.kafkajs.responses')
@@ -50,13 +51,8 @@ const kept: Buffer[] = []
 export function recycleResponse(view: Uint8Array): void {
   const { buffer } = view
   if (!given.delete(buffer)) return
-  if (kept.length >= MAX_KEPT || buffer.byteLength > MAX_KEPT_BYTES) giveBack(buffer)
+  if (kept.length >= MAX_KEPT || buffer.byteLength > MAX_KEPT_BYTES) giveBack(view)
   else kept.push(Buffer.from(buffer))
-}
-
-/** At once: the garbage collector is in no hurry with memory off its heap. */
-function giveBack(buffer: ArrayBufferLike): void {
-  ;(buffer as ArrayBuffer).transfer(0)
 }
 
 /**
@@ -121,7 +117,7 @@ function memoryFor(size: number): Buffer {
   const place = kept.findIndex((one) => one.length >= size)
   const found = place < 0 ? undefined : kept.splice(place, 1)[0]
   // Answers grow while a backlog begins to be read: what is too small now would only take the place of what fits.
-  if (found === undefined) for (const { buffer } of kept.splice(0)) giveBack(buffer)
+  if (found === undefined) for (const memory of kept.splice(0)) giveBack(memory)
   // Rounded up, so that the next response fits as well. What is not written takes no memory.
   const whole = found ?? Buffer.allocUnsafeSlow(Math.ceil(size / ROUND_BYTES) * ROUND_BYTES)
   given.add(whole.buffer)

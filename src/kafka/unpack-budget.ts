@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { giveBack } from '../model/give-back.ts'
 
 /** Unpacks a record batch. Throws {@link UnpackedTooLarge} rather than give more than `maxBytes`. */
 export type Unpack = (input: Buffer, limits: UnpackLimits) => Promise<Buffer>
@@ -69,13 +70,14 @@ export class UnpackBudget {
   }
 
   /**
-   * Gives the memory of all unpacked batches back, at once: left to the garbage collector, which is in no hurry with memory off its heap,
-   * several fetches would lie around. Every view of them is empty afterwards.
+   * Gives the memory of all unpacked batches back: left to the garbage collector, several fetches would lie around. Every view of them is
+   * empty afterwards.
    */
   release(): void {
-    for (const { buffer } of this.#outputs) {
+    for (const output of this.#outputs) {
+      const { buffer } = output
       // Small buffers share the memory of a pool, which is nobody's to give.
-      if (buffer instanceof ArrayBuffer && buffer.byteLength > Buffer.poolSize) buffer.transfer(0)
+      if (buffer instanceof ArrayBuffer && buffer.byteLength > Buffer.poolSize) giveBack(output)
     }
     this.#outputs.length = 0
   }

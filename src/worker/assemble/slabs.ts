@@ -1,3 +1,5 @@
+import { giveBack } from '../../model/give-back.ts'
+
 /** Where the bytes of one record lie. Owned by {@link SlabPool}: only it writes these fields. */
 export interface SlabPlace {
   slab: Slab | null
@@ -111,13 +113,13 @@ export class SlabPool {
    * each that goes would leave it to the garbage collector when memory is given back, and it is in no hurry with memory off its heap.
    */
   shrink(): void {
-    for (const slab of this.#free.splice(this.#free.length - this.#spare)) giveBack(slab)
+    for (const slab of this.#free.splice(this.#free.length - this.#spare)) giveBack(slab.buffer)
     this.#spare = this.#free.length
   }
 
   /** Gives all free slabs back, when memory is short. */
   trim(): void {
-    for (const slab of this.#free.splice(0)) giveBack(slab)
+    for (const slab of this.#free.splice(0)) giveBack(slab.buffer)
     this.#spare = 0
   }
 
@@ -141,7 +143,7 @@ export class SlabPool {
     this.#usedBytes -= slab.buffer.length
     if (slab.buffer.length === this.#slabBytes && this.#free.length < this.#maxFreeSlabs) {
       this.#free.push(slab)
-    } else giveBack(slab)
+    } else giveBack(slab.buffer)
   }
 
   #slabWithRoom(length: number): Slab {
@@ -166,9 +168,4 @@ export class SlabPool {
     this.#usedBytes += slab.buffer.length
     return slab
   }
-}
-
-/** At once: the garbage collector is in no hurry with memory off its heap. A view that somebody kept is empty from now on. */
-function giveBack({ buffer }: Slab): void {
-  ;(buffer.buffer as ArrayBuffer).transfer(0)
 }

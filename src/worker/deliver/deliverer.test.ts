@@ -320,6 +320,12 @@ class RefusingSink extends FakeSink {
   }
 }
 
+/** The dead-letter topic has all of them. */
+async function storeLetters({ letters }: Setup): Promise<void> {
+  for (const letter of letters) letter.onStored()
+  await settlePromises()
+}
+
 function setUpRefusing(limits = DELIVERER_LIMITS) {
   const sink = new RefusingSink(0)
   const optional = new FakeSink('optional')
@@ -344,8 +350,7 @@ test('when a sink refuses too many records of a partition, that partition stops 
     setup.add(good, [offset])
   }
   await clock.advance(1_000)
-  for (const letter of setup.letters) letter.onStored()
-  await settlePromises()
+  await storeLetters(setup)
   assert.equal(opened[0]?.refused.isStopped, true)
   assert.deepEqual(
     caps.stops.map(({ partition, offset, reason }) => [partition, offset, reason]),
@@ -382,8 +387,7 @@ test('other partitions go on when what is held of one takes more than the share 
   for (let offset = 0; offset < 20; offset++) setup.add(bad, [offset])
   assert.deepEqual(setup.pauses, ['pause undelivered'])
   await clock.advance(1_000)
-  for (const letter of setup.letters) letter.onStored()
-  await settlePromises()
+  await storeLetters(setup)
   assert.equal(setup.deliverer.undeliveredBytes, 1_700)
   assert.deepEqual(setup.pauses, ['pause undelivered', 'resume undelivered'])
   assert.equal(setup.deliverer.isIdle, true, 'waiting gives nothing back')
@@ -404,8 +408,7 @@ test('all partitions wait while what is held takes twice the share of what may b
   const [bad] = tasks
   for (let offset = 0; offset < 30; offset++) setup.add(bad, [offset])
   await clock.advance(1_000)
-  for (const letter of setup.letters) letter.onStored()
-  await settlePromises()
+  await storeLetters(setup)
   assert.equal(setup.deliverer.undeliveredBytes, 2_700)
   assert.deepEqual(setup.pauses, ['pause undelivered'])
   sink.isRefusing = false
@@ -421,8 +424,7 @@ test('good records in between end a run of refused ones, also when no batch of t
     sink.isRefusing = round % 3 !== 2
     setup.add(bad, [round])
     await clock.advance(1_000)
-    for (const letter of setup.letters) letter.onStored()
-    await settlePromises()
+    await storeLetters(setup)
   }
   assert.equal(setup.letters.length, 8)
   assert.equal(caps.stops.length, 0)
@@ -438,8 +440,7 @@ test('a fragment that is tried again while dead letters of its first batch are s
   await clock.advance(61_000)
   assert.deepEqual(bad.settled.flat(), [3, 4])
   assert.equal(setup.deliverer.undeliveredBytes, 300, 'those whose letters are not stored yet')
-  for (const letter of setup.letters) letter.onStored()
-  await settlePromises()
+  await storeLetters(setup)
   assert.equal(setup.deliverer.undeliveredBytes, 0)
   assert.deepEqual(setup.released.toSorted(), [0, 1, 2, 3, 4])
 })
@@ -457,8 +458,7 @@ test('a partition goes on when the record at which it stopped is taken, also whe
   sink.isRefusing = false
   sink.alwaysRefused.add(0)
   await clock.advance(61_000)
-  for (const letter of setup.letters) letter.onStored()
-  await settlePromises()
+  await storeLetters(setup)
   assert.equal(caps.stops.length, 0)
   assert.deepEqual(
     setup.letters.map(({ offset }) => offset),
@@ -483,8 +483,7 @@ test('a partition whose record was taken stops again at the next one that is too
   assert.deepEqual([setup.letters.length, bad.settled.length], [0, 0])
   sink.alwaysRefused.delete(7)
   await clock.advance(61_000)
-  for (const letter of setup.letters) letter.onStored()
-  await settlePromises()
+  await storeLetters(setup)
   assert.equal(caps.stops.length, 0)
   assert.deepEqual(
     setup.letters.map(({ offset }) => offset),
@@ -502,8 +501,7 @@ for (const [end, how] of [
     const [bad] = tasks
     for (let offset = 0; offset < 6; offset++) setup.add(bad, [offset])
     await clock.advance(1_000)
-    for (const letter of setup.letters) letter.onStored()
-    await settlePromises()
+    await storeLetters(setup)
     assert.equal(setup.deliverer.undeliveredBytes, 300)
     if (how === 'lose') {
       bad.isAlive = false

@@ -338,15 +338,6 @@ export class KafkaClient implements SourcePort {
     if (joins !== this.#joins && !this.#random.chance(this.#options.oldBatchChance)) return
     const lastOffset = from + entries.length - 1
     const records = entries.flatMap(toSourceRecord)
-    if (records.length === 0) {
-      this.#positions.set(partition, lastOffset + 1)
-      const firstOffset = this.#random.chance(0.5) ? from : null
-      // Without a hidden record at or after the fetched offset, kafkajs names the offset itself as the last one.
-      if (firstOffset !== null || entries.length === 1)
-        this.#state.onEmptyBatch({ partition, firstOffset, lastOffset })
-      else this.#positions.set(partition, from)
-      return
-    }
     const isStale = this.#seeks.has(partition)
     const batch = { partition, fetchedOffset: from, lastOffset, highWatermark: end, records, isStale }
     const taken = this.#state.onBatch(batch)

@@ -198,7 +198,8 @@ export class Oracle {
       if (!life.process.isAlive || life.hasLeft) continue
       const { assembly, deliverer, memory } = life.pipeline
       const { openBytes, undeliveredBytes } = life.shares
-      if (deliverer.undeliveredBytes === 0) life.undeliveredSinceMs = undefined
+      // What is held waits for somebody to mend what its partition stopped at: reading nothing would not make it less.
+      if (deliverer.isIdle) life.undeliveredSinceMs = undefined
       else life.undeliveredSinceMs ??= this.#world.scheduler.nowMs
       if (assembly.openBytes > openBytes * memory.scale) {
         this.fail(

@@ -141,9 +141,9 @@ describe('what the Java client writes', () => {
     const [, ofBatch] = await readTopic(kafkaFor(brokers), topic, 150_002)
     // Not in kafkajs's types.
     const { batchContext } = (ofBatch ?? assert.fail()).message as unknown as {
-      batchContext: { lastOffsetDelta: number }
+      batchContext: { lastOffset: number }
     }
-    assert.equal(batchContext.lastOffsetDelta, 149_999, 'it was one batch')
+    assert.equal(batchContext.lastOffset, 150_000, 'it was one batch')
   })
 
   test('of transactions only what was committed is read, and their control records hold nothing', async () => {

@@ -25,12 +25,12 @@ const MIN_RECORD_BYTES = 7
 type HeaderValue = Buffer | null | (Buffer | null)[]
 const NO_HEADERS: RecordHeaders = Object.freeze({})
 
-/** What kafkajs asks about the batch of a record, to leave out what an aborted transaction wrote; and the last offset of it, less its first. */
+/** What kafkajs asks about the batch of a record, to leave out what an aborted transaction wrote; and the last offset of the batch. */
 interface BatchContext {
   readonly producerId: string
   readonly inTransaction: boolean
   readonly isControlBatch: boolean
-  readonly lastOffsetDelta: number
+  readonly lastOffset: number
 }
 
 /**
@@ -157,7 +157,7 @@ function readRecords(records: Buffer, bytes: Buffer, at: number, messages: Fetch
     producerId: inTransaction ? String(bytes.readBigInt64BE(at + PRODUCER_ID_AT)) : '-1',
     inTransaction,
     isControlBatch: (attributes & IS_CONTROL) !== 0,
-    lastOffsetDelta: bytes.readInt32BE(at + LAST_OFFSET_DELTA_AT),
+    lastOffset: baseOffset + bytes.readInt32BE(at + LAST_OFFSET_DELTA_AT),
   }
   const reader = new RecordReader(records, 0)
   for (let index = 0; index < count; index++) {

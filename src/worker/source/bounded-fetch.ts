@@ -1,5 +1,6 @@
 import type { Cluster } from 'kafkajs'
 import { hideAborted, type PartitionWithAborted } from '../../kafka/aborted-records.ts'
+import { endOfHidden } from '../../kafka/fetched-end.ts'
 import { recycleResponse } from '../../kafka/kafkajs-responses.ts'
 import { FetchedMessage } from '../../kafka/record-batches.ts'
 import { UnpackBudget, UnpackedTooLarge, withUnpackBudget } from '../../kafka/unpack-budget.ts'
@@ -23,9 +24,15 @@ interface FetchMessage {
   readonly value: Buffer | null
 }
 
+type FetchedPartition = PartitionWithAborted & {
+  readonly partition: number
+  readonly messages: readonly FetchMessage[]
+}
+
 interface FetchResponse {
   readonly responses: readonly {
-    readonly partitions: readonly (PartitionWithAborted & { readonly messages: readonly FetchMessage[] })[]
+    readonly topicName: string
+    readonly partitions: readonly FetchedPartition[]
   }[]
 }
 
@@ -41,7 +48,7 @@ interface FetchCluster {
 
 /**
  * Bounds what kafkajs holds of fetches. It asks the cluster for the broker before each one: here size and order of its partitions are set,
- * and what the answer may become in memory; and the records of aborted transactions are hidden. All brokers together keep to the share, since kafkajs fetches from each by itself.
+ * and what the answer may become in memory; records of aborted transactions are hidden, and where nothing is left to show its end is. All brokers together keep to the share, since kafkajs fetches from each by itself.
  */
 export class BoundedFetch {
   readonly #settings: SourceSettings
@@ -75,12 +82,23 @@ export class BoundedFetch {
           last = this.#newBudget(sizer)
           const response = await this.#fetch(request, { sizer, budget: last, fetch })
           lastView = viewOf(response, last)
-          for (const { partitions } of response.responses)
-            for (const partition of partitions) hideAborted(partition)
+          this.#showWhatMayBe(request, response)
           return response
         }
       }
       return broker
+    }
+  }
+
+  #showWhatMayBe({ topics }: FetchRequest, { responses }: FetchResponse): void {
+    for (const { topicName, partitions } of responses) {
+      const asked = topics.find(({ topic }) => topic === topicName)?.partitions
+      for (const answer of partitions) {
+        hideAborted(answer)
+        const fetchOffset = asked?.find(({ partition }) => partition === answer.partition)?.fetchOffset
+        const end = endOfHidden(answer.messages, Number(fetchOffset ?? 0))
+        if (end !== undefined) answer.messages = [end]
+      }
     }
   }
 

@@ -60,7 +60,6 @@ export class Intake {
       this.#jump(task, batch.fetchedOffset)
       return NOTHING_TAKEN
     }
-    task.soughtTo = -1
     task.endOffset = batch.highWatermark
     task.newestReadAtMs = this.#deps.clock.monotonicMs()
     const before = task.position
@@ -83,27 +82,6 @@ export class Intake {
     }
     if (task.position <= batch.lastOffset) this.#skipTo(task, batch.lastOffset + 1)
     return batch.lastOffset
-  }
-
-  /**
-   * A batch held nothing to show (control records, aborted transactions, compaction) and never came to `take`, but moved the
-   * client on. `firstOffset` null = not even a hidden record at or after the fetched offset, which is then `lastOffset`.
-   */
-  takeEmpty(batch: { partition: number; firstOffset: number | null; lastOffset: number }): void {
-    const task = this.#deps.table.get(batch.partition)
-    if (task === undefined || !this.#isOpen(task)) return
-    const first = batch.firstOffset ?? batch.lastOffset
-    if (first === task.position) {
-      task.soughtTo = -1
-      this.#skipTo(task, batch.lastOffset + 1)
-    } else if (task.soughtTo === task.position && first > task.position) {
-      // Between them is a hole, or retention took what was there and the client went on from the log start by itself.
-      task.soughtTo = -1
-      this.#askWhy(task, batch.lastOffset + 1)
-    } else {
-      // It may have begun elsewhere: only a fetch that we placed ourselves proves that the hole is one.
-      this.#deps.table.seek(task)
-    }
   }
 
   /** What was read at the offsets of the former topic says nothing of this one, even where the log looks as if it went on. */
@@ -180,14 +158,8 @@ export class Intake {
   }
 
   onJumpStart(task: SourceTask, logStart: number): void {
-    const { holeEnd } = task
     if (logStart <= task.position) {
-      if (holeEnd === undefined) {
-        this.#deps.ask('jump-end', [task])
-      } else {
-        this.#skipTo(task, holeEnd)
-        this.#goOn(task)
-      }
+      this.#deps.ask('jump-end', [task])
       return
     }
     const from = task.position
@@ -276,10 +248,8 @@ export class Intake {
     this.#askWhy(task)
   }
 
-  /** @param holeEnd where the client goes on, when nothing before that is shown */
-  #askWhy(task: SourceTask, holeEnd?: number): void {
+  #askWhy(task: SourceTask): void {
     task.isJumping = true
-    task.holeEnd = holeEnd
     this.#deps.table.applyPauses([task])
     this.#deps.ask('jump-start', [task])
   }

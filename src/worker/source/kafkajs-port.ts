@@ -1,4 +1,5 @@
 import type { Batch, Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs'
+import { FetchedEnd } from '../../kafka/fetched-end.ts'
 import { FetchedMessage } from '../../kafka/record-batches.ts'
 import type { Clock } from '../../model/clock.ts'
 import { SiderealError } from '../../model/errors.ts'
@@ -221,16 +222,6 @@ export class KafkajsPort implements SourcePort {
     )
     this.#consumer.on(events.REBALANCING, () => state.onRebalancing())
     this.#consumer.on(events.FETCH, () => state.onFetch())
-    this.#consumer.on(events.START_BATCH_PROCESS, ({ payload }) => {
-      if (payload.batchSize > 0) return
-      // kafkajs's types say that there always is a first offset.
-      const firstOffset = payload.firstOffset as string | null
-      state.onEmptyBatch({
-        partition: payload.partition,
-        firstOffset: firstOffset === null ? null : Number(firstOffset),
-        lastOffset: Number(payload.lastOffset),
-      })
-    })
     this.#consumer.on(events.CRASH, ({ payload }) => state.onCrash(payload.error))
   }
 
@@ -289,7 +280,12 @@ function coordinatorAway(groupId: string, cause: unknown): SiderealError {
 
 /** One at a time: a fetch brings thousands, and what is made of all of them at once outlives the young generation. */
 function* recordsOf(messages: readonly KafkaMessage[]): Generator<SourceRecord> {
-  for (const message of messages) yield toRecord(message)
+  for (const message of messages) if (!isEnd(message)) yield toRecord(message)
+}
+
+/** An end that {@link BoundedFetch} put there: the fetch brought nothing to show. */
+function isEnd(message: object): boolean {
+  return message instanceof FetchedEnd
 }
 
 function toRecord(message: KafkaMessage): SourceRecord {

@@ -138,6 +138,19 @@ export class SourceBench {
     })
   }
 
+  /** Hands over the offsets `[from, to]`, none of which shows a record. */
+  hiddenBatch(partition: number, from: number, to: number, { isStale = false } = {}): number {
+    const batch = {
+      partition,
+      fetchedOffset: from,
+      lastOffset: to,
+      highWatermark: to + 1,
+      records: [],
+      isStale,
+    }
+    return this.state.onBatch(batch)
+  }
+
   /** Confirms the commit that is on its way, and returns it. */
   confirm(): CommitRequest {
     const [commit] = this.port.take('commit')

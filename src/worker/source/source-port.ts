@@ -10,7 +10,7 @@ export interface SourceBatch {
   readonly lastOffset: number
   /** The broker's end of the partition when it answered. */
   readonly highWatermark: number
-  /** In offset order, none below `fetchedOffset`. */
+  /** In offset order, none below `fetchedOffset`; none at all where the batch shows nothing. */
   readonly records: Iterable<SourceRecord>
   /** True when a seek waits to be done: the batch is of an earlier position. */
   readonly isStale: boolean

@@ -381,21 +381,23 @@ test('holes in the offsets do not hold the watermark', async () => {
     isStale: false,
   })
   bench.handler(0).task.settle([3, 7])
-  bench.state.onEmptyBatch({ partition: 0, firstOffset: 10, lastOffset: 12 })
+  assert.equal(bench.hiddenBatch(0, 10, 12), 12)
   await bench.pass(1_100)
   assert.equal(bench.confirm().entries[0]?.offset, 13)
 })
 
-test('an empty batch that may have begun elsewhere moves nothing before a fetch of our own proves it', () => {
+test('a batch that shows no record is taken only where the last one ended: what lies between was never read', () => {
   const bench = new SourceBench()
   bench.open([0])
   bench.batch(0, 0, 9)
-  bench.state.onEmptyBatch({ partition: 0, firstOffset: 30, lastOffset: 40 })
+  assert.equal(bench.hiddenBatch(0, 10, 12, { isStale: true }), -1, 'it is of before a seek')
+  assert.equal(bench.state.stats().tasks[0]?.position, 10)
+  assert.equal(bench.hiddenBatch(0, 30, 40), -1, 'it began elsewhere')
+  bench.answerOffsets(0)
+  bench.answerOffsets(50)
   assert.equal(bench.state.stats().tasks[0]?.position, 10)
   assert.deepEqual(bench.port.take('seek'), [{ kind: 'seek', partition: 0, offset: 10 }])
-  bench.state.onEmptyBatch({ partition: 0, firstOffset: 30, lastOffset: 40 })
-  bench.answerOffsets(0)
-  assert.equal(bench.state.stats().tasks[0]?.position, 41)
+  assert.equal(bench.hiddenBatch(0, 10, 40), 40)
   assert.equal(bench.batch(0, 41, 45), 45)
 })
 
@@ -404,7 +406,7 @@ test('records that retention took before a stretch that shows none are counted a
   bench.join([0])
   bench.answerLedger([{ partition: 0, offset: 10, metadata: null }])
   bench.answerOffsets(0)
-  bench.state.onEmptyBatch({ partition: 0, firstOffset: 30, lastOffset: 40 })
+  assert.equal(bench.hiddenBatch(0, 30, 40), -1)
   assert.equal(bench.answerOffsets(30), 1)
   assert.equal(bench.state.stats().lostByRetention, 20)
   assert.equal(bench.state.stats().tasks[0]?.position, 30)

@@ -181,11 +181,6 @@ export class SourceState {
     return this.#failure === undefined ? this.#intake.take(batch) : NOTHING_TAKEN
   }
 
-  /** A batch that showed no record; see {@link Intake.takeEmpty}. */
-  onEmptyBatch(batch: { partition: number; firstOffset: number | null; lastOffset: number }): void {
-    this.#guard('empty batch', () => this.#intake.takeEmpty(batch))
-  }
-
   /** Stops the intake of all partitions until every reason given is taken back. Heartbeats go on. */
   pause(reason: string): void {
     this.#table.pause(reason)

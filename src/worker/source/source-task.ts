@@ -39,10 +39,6 @@ export class SourceTask implements Task {
   unblocks = 0
   /** A batch began elsewhere: the log is being asked why. */
   isJumping = false
-  /** While it is asked: the client showed nothing up to here, and it is not known whether anything had been there. */
-  holeEnd: number | undefined
-  /** Position of the last seek, until a batch comes: proves that an empty batch began there. */
-  soughtTo = -1
   /** What the client was told last. */
   isPaused = false
   jumpTimes: number[] = []

@@ -63,7 +63,6 @@ export class TaskTable {
   }
 
   seek(task: SourceTask): void {
-    task.soughtTo = task.position
     this.#deps.port.seek(task.partition, task.position)
   }
 

@@ -47,7 +47,7 @@ function sortRecords(world: World, isDone: IsDone): Sorted {
       const placed = { partition: log.partition, entry, record }
       // Deleted: its rows may be those of its repetition, or of a later revision.
       const isDeleted = offset < log.start
-      if (isDeleted && (repeated.has(record) || isLog(record))) optional.push(placed)
+      if (isDeleted && (repeated.has(record.id) || isLog(record))) optional.push(placed)
       else if (isDone(log.partition, entry)) {
         // What a bad deployment made a dead letter of may have left rows, before it or after it.
         if (record.mayEnd !== undefined && isLetter(world, placed)) optional.push(placed)
@@ -77,13 +77,15 @@ function isLog({ model }: ProducedRecord): boolean {
   return model !== null && !('spans' in model)
 }
 
-function repeatedRecords(world: World): ReadonlySet<ProducedRecord> {
-  const seen = new Set<ProducedRecord>()
-  const repeated = new Set<ProducedRecord>()
+/** Ids of the records that were produced more than once; what is produced in a bad deployment is another object of the same id. */
+function repeatedRecords(world: World): ReadonlySet<number> {
+  const seen = new Set<number>()
+  const repeated = new Set<number>()
   for (const { entries, cut } of world.logs) {
     for (const { record } of [...entries, ...cut]) {
-      if (record !== null && seen.has(record)) repeated.add(record)
-      if (record !== null) seen.add(record)
+      if (record === null) continue
+      if (seen.has(record.id)) repeated.add(record.id)
+      seen.add(record.id)
     }
   }
   return repeated

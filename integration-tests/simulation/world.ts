@@ -6,6 +6,7 @@ import type { DeadLetterLimits } from '../../src/model/dead-letter-cap.ts'
 import type { SiderealError } from '../../src/model/errors.ts'
 import type { LogFields } from '../../src/telemetry/logger.ts'
 import type { DeadLetterRecord } from '../../src/worker/deliver/dead-letters.ts'
+import { decodeLedger } from '../../src/worker/source/ledger.ts'
 import type { CommittedRow } from '../../src/worker/source/source-port.ts'
 import { BadDeploy, DEPLOYED_LOG_SCHEMA_ID, DEPLOYED_SPANS_SCHEMA_ID } from './bad-deploy.ts'
 import { RefusedBudget } from './caps-oracle.ts'
@@ -188,10 +189,13 @@ export class World {
     return this.#held.length > 0
   }
 
-  /** Producers go on in partitions whose loss the group has noticed. */
+  /**
+   * Producers go on in partitions whose loss the group has noticed, and written down: whoever reads a ledger of before the cut, when the log has grown
+   * past what it names, has no way to know.
+   */
   releaseHeld(): void {
     for (const log of this.logs) {
-      if (!log.isHeld || this.group.row(log.partition).offset > log.end) continue
+      if (!log.isHeld || this.#committedEnd(log.partition) > log.end) continue
       const isAhead = this.lives.some(
         ({ process, state }) =>
           process.isAlive &&
@@ -204,6 +208,12 @@ export class World {
     const held = this.#held
     this.#held = []
     for (const record of held) this.produce(record)
+  }
+
+  /** Behind the last offset that the committed row calls settled. */
+  #committedEnd(partition: number): number {
+    const { offset, metadata } = this.group.row(partition)
+    return decodeLedger(metadata, { topic: this.topic, partition }, offset).set.end
   }
 
   committedRow(partition: number): CommittedRow {

@@ -37,8 +37,10 @@ function happen(world: World, fault: Exclude<Fault, { kind: 'kill at' | 'failure
       world.stop(fault.worker, fault.awayMs)
       break
     case 'freeze': {
-      const life = world.lifeOf(fault.worker)
-      if (life !== undefined) life.process.stoppedUntilMs = world.scheduler.nowMs + fault.forMs
+      const process = world.lifeOf(fault.worker)?.process
+      if (process !== undefined) {
+        process.stoppedUntilMs = Math.max(process.stoppedUntilMs, world.scheduler.nowMs + fault.forMs)
+      }
       break
     }
     case 'evict': {

@@ -196,14 +196,17 @@ export class Oracle {
   afterStep(): void {
     for (const life of this.#world.lives) {
       if (!life.process.isAlive || life.hasLeft) continue
-      const { assembly, deliverer, memory } = life.pipeline
+      const { assembly, caps, deliverer, memory } = life.pipeline
       const { openBytes, undeliveredBytes } = life.shares
       // What is held waits for somebody to mend what its partition stopped at: reading nothing would not make it less.
       if (deliverer.isIdle) life.undeliveredSinceMs = undefined
       else life.undeliveredSinceMs ??= this.#world.scheduler.nowMs
-      if (assembly.openBytes > openBytes * memory.scale) {
+      // Traces of a partition that stands still for refused rows stay open: closed they would be held, and give nothing back.
+      const isStopped = caps.stops.some(({ reason }) => reason === 'refused')
+      const share = isStopped ? openBytes : openBytes * memory.scale
+      if (assembly.openBytes > share) {
         this.fail(
-          `${life.process.name} holds ${assembly.openBytes} bytes in open traces; its share is ${openBytes}`,
+          `${life.process.name} holds ${assembly.openBytes} bytes in open traces; its share is ${share}`,
         )
       }
       // One record may close all that is open, whose facts then count too; the rest of its batch waits. What is held has a share of its own.

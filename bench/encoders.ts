@@ -7,6 +7,7 @@ import type { SpanBatch } from '../src/model/span.ts'
 import { testFragment, testRecord, testRecordType } from '../src/sinks/fragments.testing.ts'
 import { exportRequests } from '../src/sinks/otlp/export-requests.ts'
 import { ProtoWriter } from '../src/sinks/otlp/proto-writer.ts'
+import { RequestMemory } from '../src/sinks/otlp/request-memory.ts'
 import { SpanBytes } from '../src/sinks/otlp/span-bytes.ts'
 
 /** Writes the value of one Kafka record. */
@@ -33,15 +34,16 @@ export async function avroEncoder(registryUrl: string, topic: string): Promise<R
 
 /** As an OpenTelemetry Collector writes and reads them (`otlp_proto`): one request a record. */
 export function otlpEncoder(): RecordEncoder {
-  const encoders = { bytes: new SpanBytes(testRecordType), writer: new ProtoWriter() }
+  const memory = new RequestMemory()
+  const encoders = { bytes: new SpanBytes(testRecordType), writer: new ProtoWriter(), memory }
   const limits = { maxBytes: Number.MAX_SAFE_INTEGER, maxSpans: Number.MAX_SAFE_INTEGER }
   return {
     frameBytes: 0,
     encode: (record) => {
-      const parts = Array.from(
-        exportRequests([testFragment([testRecord(record)])], encoders, limits),
-      ).flatMap((request) => request.parts)
-      return Buffer.concat(parts.map(({ bytes }) => bytes))
+      const [request] = exportRequests([testFragment([testRecord(record)])], encoders, limits)
+      const bytes = Buffer.from(request!.bytes)
+      memory.give(Buffer.from(request!.bytes.buffer))
+      return bytes
     },
   }
 }

@@ -10,6 +10,7 @@ import { compileSpanWalk } from '../sinks/clickhouse/span-bytes-walk.ts'
 import { testBatch, testLog, testRecord, testSpan } from '../sinks/fragments.testing.ts'
 import { exportRequests } from '../sinks/otlp/export-requests.ts'
 import { ProtoWriter } from '../sinks/otlp/proto-writer.ts'
+import { RequestMemory } from '../sinks/otlp/request-memory.ts'
 import { SpanBytes } from '../sinks/otlp/span-bytes.ts'
 import { NEWEST_SCHEMA, plainRecord, TEST_WRITERS } from '../sinks/span-records.testing.ts'
 
@@ -67,7 +68,7 @@ function writeRequests(subjects: readonly FragmentRecord[], isFeederOn: boolean)
   const { heard, observer } = observed()
   const bytes = isFeederOn ? new SpanBytes(recordTypes, observer) : undefined
   const fragment = { sid: 's', reason: 'complete', records: subjects, facts: [], byteLength: 0, rowCount: 0 }
-  const encoders = { bytes, writer: new ProtoWriter(), observer }
+  const encoders = { bytes, writer: new ProtoWriter(), memory: new RequestMemory(), observer }
   const requests = exportRequests([{ ...fragment, reason: 'complete' }], encoders, {
     maxBytes: 3_500_000,
     maxSpans: 3,
@@ -109,7 +110,12 @@ test('a record of four spans over the bytes of a request goes by objects as too 
     byteLength: 0,
     rowCount: 0,
   } as const
-  const encoders = { bytes: new SpanBytes(recordTypes, observer), writer: new ProtoWriter(), observer }
+  const encoders = {
+    bytes: new SpanBytes(recordTypes, observer),
+    writer: new ProtoWriter(),
+    memory: new RequestMemory(),
+    observer,
+  }
   assert.ok([...exportRequests([fragment], encoders, { maxBytes: 300, maxSpans: 1_000 })].length > 1)
   assert.deepEqual(heard.reasons, ['too_large'])
 })

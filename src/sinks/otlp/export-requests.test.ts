@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { OtlpTraceMessages } from '../../codec/otlp-trace-messages.ts'
 import {
   testBatch,
   testFragment,
@@ -12,6 +13,7 @@ import {
 } from '../fragments.testing.ts'
 import { exportRequests } from './export-requests.ts'
 import { ProtoWriter } from './proto-writer.ts'
+import { RequestMemory } from './request-memory.ts'
 import { SpanBytes } from './span-bytes.ts'
 
 class WatchedWriter extends ProtoWriter {
@@ -46,12 +48,54 @@ test('a chat id of many kilobytes, which each span says again, never fills more 
   const writer = new WatchedWriter()
   const bytes = new WatchedBytes(testRecordType)
   let spanCount = 0
-  for (const request of exportRequests([fragment], { writer, bytes }, limits)) {
-    assert.ok(request.byteLength <= limits.maxBytes, `${request.byteLength} bytes in a request`)
+  const memory = new RequestMemory()
+  for (const request of exportRequests([fragment], { writer, bytes, memory }, limits)) {
+    const { length } = request.bytes
+    assert.ok(length <= limits.maxBytes, `${length} bytes in a request`)
     spanCount += request.spanCount
+    memory.give(Buffer.from(request.bytes.buffer))
   }
   // A log is a span of its own beside those of its nodes.
   assert.equal(spanCount, 500 + 501 + 1)
   const largest = Math.max(writer.largest, bytes.largest)
   assert.ok(largest > 0 && largest < 6 * limits.maxBytes, `${largest} bytes at a time`)
+})
+
+test('requests of two writes that are made by turns hold what each has, in memory that is used again', () => {
+  const limits = { maxBytes: 1024 * 1024, maxSpans: 10 }
+  const memory = new RequestMemory()
+  const encoders = { bytes: new SpanBytes(testRecordType), writer: new ProtoWriter(), memory }
+  const fragmentOf = (write: number) =>
+    testFragment(
+      Array.from({ length: 40 }, (_, offset) => {
+        const spans = Array.from({ length: 3 }, (_unused, place) =>
+          testSpan({ spanId: testSpanId(write * 1_000 + offset * 3 + place), name: `of write ${write}` }),
+        )
+        return testRecord(testBatch({ spans }), { offset })
+      }),
+    )
+  const messages = new OtlpTraceMessages()
+  const found = [0, 1].map(() => new Set<string>())
+  const writes = [0, 1].map((write) => exportRequests([fragmentOf(write)], encoders, limits))
+  for (let isOver = false; !isOver; ) {
+    isOver = true
+    for (const [write, requests] of writes.entries()) {
+      const { value } = requests.next()
+      if (value === undefined) continue
+      isOver = false
+      const spans = messages
+        .decodeRequest(value.bytes)
+        .resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap((scope) => scope.spans))
+      assert.equal(spans.length, value.spanCount)
+      for (const { spanId, name } of spans) {
+        assert.equal(name, `of write ${write}`)
+        found[write]!.add(Buffer.from(spanId).toString('hex'))
+      }
+      memory.give(Buffer.from(value.bytes.buffer))
+    }
+  }
+  assert.deepEqual(
+    found.map((ids) => ids.size),
+    [120, 120],
+  )
 })

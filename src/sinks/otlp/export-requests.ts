@@ -4,20 +4,27 @@ import type { Fragment, FragmentRecord } from '../../model/fragment.ts'
 import type { SpanBatch } from '../../model/span.ts'
 import { nodeLogSpans } from './node-log-spans.ts'
 import type { ProtoWriter } from './proto-writer.ts'
+import type { RequestMemory } from './request-memory.ts'
 import type { SpanBytes } from './span-bytes.ts'
 import { type SpanGroup, writeResourceSpans } from './span-encoder.ts'
 
-/** Part of a record (mostly all of it) as one encoded `ResourceSpans`. */
+/** Part of a record (mostly all of it) as one encoded `ResourceSpans`, and where it lies in its request. */
 export interface RequestPart {
   readonly record: FragmentRecord
-  readonly bytes: Buffer
+  readonly start: number
+  readonly end: number
   readonly spanCount: number
 }
 
 /** One `ExportTraceServiceRequest`: its encoded parts one behind the other. */
 export interface ExportRequest {
+  readonly bytes: Buffer
   readonly parts: readonly RequestPart[]
-  readonly byteLength: number
+  readonly spanCount: number
+}
+
+interface EncodedPart {
+  readonly bytes: Buffer
   readonly spanCount: number
 }
 
@@ -32,6 +39,8 @@ export interface RecordEncoders {
   /** For records whose bytes say it all. Without it, every record goes by objects. */
   readonly bytes?: SpanBytes | undefined
   readonly writer: ProtoWriter
+  /** Where requests are written. Whoever has sent one gives its bytes back. */
+  readonly memory: RequestMemory
   /** Hears of each record that goes by objects. */
   readonly observer?: ByObjectsObserver | undefined
 }
@@ -45,43 +54,66 @@ export function* exportRequests(
   encoders: RecordEncoders,
   limits: RequestLimits,
 ): Generator<ExportRequest> {
+  const { memory } = encoders
+  let room: Buffer | undefined
   let parts: RequestPart[] = []
-  let byteLength = 0
+  let length = 0
   let spanCount = 0
   for (const fragment of fragments) {
     for (const record of fragment.records) {
       for (const part of encodeRecord(record, encoders, limits)) {
         const isFull =
-          byteLength + part.bytes.length > limits.maxBytes || spanCount + part.spanCount > limits.maxSpans
-        if (isFull && parts.length > 0) {
-          yield { parts, byteLength, spanCount }
+          length + part.bytes.length > limits.maxBytes || spanCount + part.spanCount > limits.maxSpans
+        let full: ExportRequest | undefined
+        if (isFull && room !== undefined) {
+          full = { bytes: room.subarray(0, length), parts, spanCount }
+          room = undefined
           parts = []
-          byteLength = 0
+          length = 0
           spanCount = 0
         }
-        parts.push(part)
-        byteLength += part.bytes.length
+        room ??= memory.take()
+        const end = length + part.bytes.length
+        if (end > room.length) room = memory.grow(room, length, part.bytes.length)
+        room.set(part.bytes, length)
+        parts.push({ record, start: length, end, spanCount: part.spanCount })
+        length = end
         spanCount += part.spanCount
+        // Not before: others may encode with the same encoders until the next request is asked for.
+        if (full !== undefined) yield full
       }
     }
   }
-  if (parts.length > 0) yield { parts, byteLength, spanCount }
+  if (room !== undefined) yield { bytes: room.subarray(0, length), parts, spanCount }
 }
 
-/** The request of these parts alone. */
-export function requestOf(parts: readonly RequestPart[]): ExportRequest {
+/** A request without a span. */
+export function emptyRequest(): ExportRequest {
+  return { bytes: Buffer.alloc(0), parts: [], spanCount: 0 }
+}
+
+/** These parts of a request alone, in memory of their own. */
+export function partOfRequest(request: ExportRequest, wanted: readonly RequestPart[]): ExportRequest {
+  const parts: RequestPart[] = []
+  let length = 0
+  for (const part of wanted) {
+    const start = length
+    length += part.end - part.start
+    parts.push({ ...part, start, end: length })
+  }
   return {
+    bytes: Buffer.concat(wanted.map(({ start, end }) => request.bytes.subarray(start, end))),
     parts,
-    byteLength: parts.reduce((sum, part) => sum + part.bytes.length, 0),
     spanCount: parts.reduce((sum, part) => sum + part.spanCount, 0),
   }
 }
 
+/** What `bytes` encodes is valid until it encodes the next record. */
 function encodeRecord(
   record: FragmentRecord,
   { bytes, writer, observer }: RecordEncoders,
   requestLimits: RequestLimits,
-): RequestPart[] {
+): EncodedPart[] {
   const maxSpans = spansAtATime(record, requestLimits)
   const limits = maxSpans === requestLimits.maxSpans ? requestLimits : { ...requestLimits, maxSpans }
   const spanCount = record.rowCount
@@ -89,14 +121,14 @@ function encodeRecord(
   const encoded = isWithinSpans ? bytes?.encode(record) : undefined
   // One that is too large is split by spans, as objects.
   if (encoded !== undefined && (encoded.length <= limits.maxBytes || spanCount === 1)) {
-    return [{ record, bytes: encoded, spanCount }]
+    return [{ bytes: encoded, spanCount }]
   }
   const reason = byObjectsReason(record, bytes !== undefined)
   const isTooLarge = reason === 'no_walk' && (encoded !== undefined || !isWithinSpans)
   observer?.byObjects?.(isTooLarge ? 'too_large' : reason)
   const model = record.decode()
   const group = 'spans' in model ? { ...model, identity: identityOf(model) } : nodeLogSpans(model)
-  return encodeSpans(record, group, 0, group.spans.length, writer, limits)
+  return encodeSpans(group, 0, group.spans.length, writer, limits)
 }
 
 /** Spans say uid and chat id of their record again: so many of them are encoded at a time that this takes a few requests' bytes at most. */
@@ -113,23 +145,22 @@ function identityOf(batch: SpanBatch): KeyValue[] {
 }
 
 function encodeSpans(
-  record: FragmentRecord,
   group: SpanGroup,
   start: number,
   end: number,
   writer: ProtoWriter,
   limits: RequestLimits,
-): RequestPart[] {
+): EncodedPart[] {
   const spanCount = end - start
   if (spanCount === 0) return []
   if (spanCount <= limits.maxSpans) {
     writeResourceSpans(writer, group, start, end)
     const bytes = writer.take()
-    if (bytes.length <= limits.maxBytes || spanCount === 1) return [{ record, bytes, spanCount }]
+    if (bytes.length <= limits.maxBytes || spanCount === 1) return [{ bytes, spanCount }]
   }
   const middle = start + Math.ceil(spanCount / 2)
   return [
-    ...encodeSpans(record, group, start, middle, writer, limits),
-    ...encodeSpans(record, group, middle, end, writer, limits),
+    ...encodeSpans(group, start, middle, writer, limits),
+    ...encodeSpans(group, middle, end, writer, limits),
   ]
 }

@@ -59,7 +59,7 @@ export function openGrpcTransport(options: GrpcTransportOptions): OtlpTransport 
         userAgent: `sidereal (connection ${connections})`,
       },
       {
-        serializeRequest: (request) => Buffer.concat(request.parts.map((part) => part.bytes)),
+        serializeRequest: (request) => request.bytes,
         deserializeResponse(data) {
           const response = ProtobufTraceSerializer.deserializeResponse(data)
           const rejected = Number(response.partialSuccess?.rejectedSpans ?? 0)

@@ -5,14 +5,15 @@ import type { Fragment, FragmentRecord } from '../../model/fragment.ts'
 import type { RefusedRecord, Sink, WriteResult } from '../../model/sink.ts'
 import {
   type ExportRequest,
+  emptyRequest,
   exportRequests,
+  partOfRequest,
   type RecordEncoders,
-  type RequestPart,
-  requestOf,
 } from './export-requests.ts'
 import { type GrpcTransportOptions, type OtlpTransport, openGrpcTransport } from './grpc-transport.ts'
 import { readFailure } from './otlp-errors.ts'
 import { ProtoWriter } from './proto-writer.ts'
+import { RequestMemory } from './request-memory.ts'
 import { SpanBytes } from './span-bytes.ts'
 
 /** What the sink tells about its work; each call is cheap and must not throw. */
@@ -66,6 +67,7 @@ export class OtlpSink implements Sink {
     this.#encoders = {
       bytes: recordTypes === undefined ? undefined : new SpanBytes(recordTypes, observer),
       writer: new ProtoWriter(),
+      memory: new RequestMemory(),
       observer,
     }
     this.#transport = openGrpcTransport({
@@ -83,7 +85,7 @@ export class OtlpSink implements Sink {
   /** Sends an empty request: it shows a wrong address, port, protocol or token before the first span. */
   async start(): Promise<void> {
     try {
-      await this.#transport.export(requestOf([]))
+      await this.#transport.export(emptyRequest())
     } catch (error) {
       const failure = readFailure(error, this.#place)
       if (failure.kind === 'state') throw failure.error
@@ -103,7 +105,7 @@ export class OtlpSink implements Sink {
         this.#freeSlot()
         break
       }
-      sending.push(this.#send(request, attempt).finally(() => this.#freeSlot()))
+      sending.push(this.#sendWhole(request, attempt).finally(() => this.#freeSlot()))
       // A request takes tens of milliseconds to encode: others get their turn between two.
       await new Promise(setImmediate)
     }
@@ -117,21 +119,29 @@ export class OtlpSink implements Sink {
     await this.#transport.close()
   }
 
-  /** Never rejects: what goes wrong is kept in the attempt. */
-  async #send(request: ExportRequest, attempt: Attempt): Promise<void> {
-    if (attempt.failure !== undefined || attempt.signal.aborted) return
+  /** Only a request that was acknowledged gives its memory back: one that failed may still lie in a socket's queue. */
+  async #sendWhole(request: ExportRequest, attempt: Attempt): Promise<void> {
+    if (await this.#send(request, attempt)) this.#encoders.memory.give(Buffer.from(request.bytes.buffer))
+  }
+
+  /** Never rejects: what goes wrong is kept in the attempt. False = it was not acknowledged as a whole. */
+  async #send(request: ExportRequest, attempt: Attempt): Promise<boolean> {
+    if (attempt.failure !== undefined || attempt.signal.aborted) return false
     try {
       await this.#transport.export(request)
-      this.#options.observer?.exported?.(request.spanCount, request.byteLength)
+      this.#options.observer?.exported?.(request.spanCount, request.bytes.length)
+      return true
     } catch (error) {
       const failure = readFailure(error, this.#place)
       if (failure.kind === 'state') attempt.failure ??= failure.error
-      else await this.#findRefused(request.parts, failure.reason, attempt)
+      else await this.#findRefused(request, failure.reason, attempt)
+      return false
     }
   }
 
   /** Halves a refused request until a record stands alone. */
-  async #findRefused(parts: readonly RequestPart[], reason: string, attempt: Attempt): Promise<void> {
+  async #findRefused(request: ExportRequest, reason: string, attempt: Attempt): Promise<void> {
+    const { parts } = request
     const records = [...new Set(parts.map((part) => part.record))]
     const [first] = records
     if (records.length === 1 && first !== undefined) {
@@ -139,8 +149,10 @@ export class OtlpSink implements Sink {
       return
     }
     const half = new Set(records.slice(0, Math.ceil(records.length / 2)))
-    await this.#send(requestOf(parts.filter((part) => half.has(part.record))), attempt)
-    await this.#send(requestOf(parts.filter((part) => !half.has(part.record))), attempt)
+    for (const isFirst of [true, false]) {
+      const wanted = parts.filter((part) => half.has(part.record) === isFirst)
+      await this.#send(partOfRequest(request, wanted), attempt)
+    }
   }
 
   /** Resolves with true when it is the caller's turn, with false when the signal aborts before: calls ahead may hang until their deadline. */

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 
-const LOOP_BYTES = 40
+const LOOP_BYTES = 128
 /** Value, inside a KeyValue. */
 const VALUE = 0x12
 

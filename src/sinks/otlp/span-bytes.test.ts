@@ -18,6 +18,7 @@ import {
 } from '../span-records.testing.ts'
 import { exportRequests } from './export-requests.ts'
 import { ProtoWriter } from './proto-writer.ts'
+import { RequestMemory } from './request-memory.ts'
 import { SpanBytes } from './span-bytes.ts'
 
 const messages = new OtlpTraceMessages()
@@ -39,10 +40,12 @@ function received(
     byteLength: 0,
     rowCount: 0,
   }
-  return [...exportRequests([fragment], { bytes, writer }, limits)].map((request) => ({
-    spanCount: request.spanCount,
-    read: messages.decodeRequest(Buffer.concat(request.parts.map((part) => part.bytes))),
-  }))
+  return [...exportRequests([fragment], { bytes, writer, memory: new RequestMemory() }, limits)].map(
+    (request) => ({
+      spanCount: request.spanCount,
+      read: messages.decodeRequest(request.bytes),
+    }),
+  )
 }
 
 test('what a receiver reads of a record is the same from its bytes and from objects, for every writer schema', () => {

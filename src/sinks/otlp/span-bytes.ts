@@ -21,6 +21,8 @@ import { writeResource, writeSchemaUrl, writeScope, writeValue } from './span-en
 const MAX_LENGTH_BYTES = 5
 /** Parts of a long-lived process would pile up; then they are made anew. */
 const MAX_PARTS = 2_000
+/** Of one record as a rule. Larger ones have memory of their own. */
+const COMPOSED_BYTES = 64 * 1024
 
 /** A resource or a scope as OTLP has it: the message, and its schema URL, which stands beside it. */
 interface SharedPart {
@@ -64,6 +66,7 @@ export class SpanBytes {
   readonly #identity = IDENTITY_KEYS.map(() => new ProtoOutput(512))
   readonly #resources = new PartCache<SharedPart>(MAX_PARTS)
   readonly #scopes = new PartCache<SharedPart>(MAX_PARTS)
+  readonly #composed = Buffer.allocUnsafeSlow(COMPOSED_BYTES)
   #walk: SpanWalk | undefined
   #resource: SharedPart | undefined
   #scope: SharedPart | undefined
@@ -115,7 +118,10 @@ export class SpanBytes {
     }
   }
 
-  /** One `ResourceSpans` of a request (its field 1) with all spans of the record; undefined when the record has to go by objects. */
+  /**
+   * One `ResourceSpans` of a request (its field 1) with all spans of the record; undefined when the record has to go by objects. Valid until the next
+   * record is encoded.
+   */
   encode(record: FragmentRecord): Buffer | undefined {
     if (record.day === NO_DAY || record.isChanged) return undefined
     const walk = this.#walks.get(record.schemaId)
@@ -135,7 +141,8 @@ export class SpanBytes {
     const scopeBytes = scope.message.length + spans.length + scope.schemaUrl.length
     const allBytes =
       resource.message.length + 1 + lengthBytes(scopeBytes) + scopeBytes + resource.schemaUrl.length
-    const out = Buffer.allocUnsafe(1 + lengthBytes(allBytes) + allBytes)
+    const length = 1 + lengthBytes(allBytes) + allBytes
+    const out = length <= COMPOSED_BYTES ? this.#composed : Buffer.allocUnsafe(length)
     let at = writeHeader(out, 0, 0x0a, allBytes)
     at += resource.message.copy(out, at)
     at = writeHeader(out, at, 0x12, scopeBytes)
@@ -143,7 +150,7 @@ export class SpanBytes {
     at += spans.copy(out, at)
     at += scope.schemaUrl.copy(out, at)
     resource.schemaUrl.copy(out, at)
-    return out
+    return out.subarray(0, length)
   }
 
   #part(schemaUrl: string, write: (writer: ProtoWriter) => void): SharedPart {

@@ -100,3 +100,18 @@ test('reading goes on when nothing is left that could be given back: lag must no
   assert.deepEqual(bench.pauses, [true, false])
   bench.guard.close()
 })
+
+test('reading goes on also when memory stays between the two marks: a paused worker makes no garbage that would be worth a collection', async () => {
+  const bench = new GuardBench()
+  bench.guard.start()
+  await bench.at(950, 100)
+  await bench.at(870, 60_000)
+  assert.deepEqual(bench.pauses, [true], 'something waits for a sink')
+  bench.isIdle = true
+  await bench.at(870, 2_000)
+  assert.deepEqual(bench.pauses, [true, false])
+  assert.equal(bench.collections, 2, 'after what could be given back was')
+  await bench.at(870, 60_000)
+  assert.deepEqual(bench.pauses, [true, false])
+  bench.guard.close()
+})

@@ -74,7 +74,11 @@ export class MemoryGuard {
   check(): void {
     const { maxMemoryBytes, readRss } = this.#options
     const before = readRss() / maxMemoryBytes
-    const isWorthIt = before > PAUSE_FROM || (before > COLLECT_FROM && before > this.#usedAfter + MIN_GROWTH)
+    const isWorthIt =
+      before > PAUSE_FROM ||
+      (before > COLLECT_FROM && before > this.#usedAfter + MIN_GROWTH) ||
+      // Nothing is left but garbage, and without reading no more will come: reading goes on after this one.
+      (this.#isPaused && this.#options.isIdle())
     const hasCollected = isWorthIt && this.#collect(collectShare(before))
     const used = hasCollected ? readRss() / maxMemoryBytes : before
     // What falls by itself does not count as garbage when it comes back.

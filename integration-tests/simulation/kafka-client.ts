@@ -240,8 +240,8 @@ export class KafkaClient implements SourcePort {
     this.#memberId = memberId
     this.#generation = generation
     this.#assigned = partitions
+    // Not the seeks: those of kafkajs outlive an assignment.
     this.#positions.clear()
-    this.#seeks.clear()
     const known = this.#options.knowsGeneration ? generation : undefined
     this.#state?.onGroupJoined({ memberId, generation: known, partitions })
   }
@@ -273,14 +273,15 @@ export class KafkaClient implements SourcePort {
 
   #fetchLater(broker: number, delayMs: number): void {
     this.#after(delayMs, () => {
-      const mine = this.#assigned.filter((p) => !this.#paused.has(p) && this.#log(p).leader === broker)
+      const led = this.#assigned.filter((partition) => this.#log(partition).leader === broker)
+      for (const partition of led) this.#applySeek(partition)
+      const mine = led.filter((partition) => !this.#paused.has(partition))
       if (mine.length === 0 || this.#isStopped || this.#generation < 0) {
         // A fetcher with nothing to fetch sleeps, and says that it fetched.
         if (this.#generation >= 0) this.#state?.onFetch()
         this.#fetchLater(broker, this.#settings.maxWaitMs)
         return
       }
-      for (const partition of mine) this.#applySeek(partition)
       const [joins, memberId, generation] = [this.#joins, this.#memberId, this.#generation]
       const asked = mine.map((partition) => ({ partition, from: this.#positionOf(partition) }))
       this.#call({
@@ -291,7 +292,11 @@ export class KafkaClient implements SourcePort {
           this.#state?.onFetch()
           this.#deliver(
             broker,
-            batches.filter(({ entries }) => entries.length > 0),
+            batches.filter(
+              // What is sought or paused now is dropped here, and never again: what waits behind other batches is handed over.
+              ({ partition, entries }) =>
+                entries.length > 0 && !this.#seeks.has(partition) && !this.#paused.has(partition),
+            ),
           )
         },
         // kafkajs swallows the error of a fetch, and tells of it as of any other.
@@ -334,14 +339,16 @@ export class KafkaClient implements SourcePort {
   }
 
   #handle({ partition, from, entries, end, joins }: Fetched): void {
-    if (this.#isStopped || this.#paused.has(partition) || this.#state === undefined) return
+    if (this.#isStopped || this.#state === undefined) return
     if (joins !== this.#joins && !this.#random.chance(this.#options.oldBatchChance)) return
     const lastOffset = from + entries.length - 1
     const records = entries.flatMap(toSourceRecord)
     const isStale = this.#seeks.has(partition)
     const batch = { partition, fetchedOffset: from, lastOffset, highWatermark: end, records, isStale }
     const taken = this.#state.onBatch(batch)
-    if (taken !== NOTHING_TAKEN) this.#positions.set(partition, taken + 1)
+    if (taken === NOTHING_TAKEN) return
+    // Whoever resolves the last record that is shown has resolved what lies hidden behind it.
+    this.#positions.set(partition, (taken === records.at(-1)?.offset ? lastOffset : taken) + 1)
   }
 
   #applySeek(partition: number): void {

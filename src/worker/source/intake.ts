@@ -65,13 +65,14 @@ export class Intake {
     const before = task.position
     try {
       for (const record of batch.records) {
-        if (record.offset > task.position) this.#skipTo(task, record.offset)
-        if (!this.#takeRecord(task, record)) return task.position > before ? task.position - 1 : NOTHING_TAKEN
-        // A record may close traces, and those fill the share: the rest of the batch waits where the log keeps it.
-        if (table.isPaused && task.position <= batch.lastOffset) {
+        // A record may close traces, and those fill the share: the rest of the batch waits where the log keeps it. What is hidden behind
+        // the last record does not: whoever resolves that one makes kafkajs go on behind the batch.
+        if (table.isPaused) {
           counters.refusedBatches += 1
           return task.position - 1
         }
+        if (record.offset > task.position) this.#skipTo(task, record.offset)
+        if (!this.#takeRecord(task, record)) return task.position > before ? task.position - 1 : NOTHING_TAKEN
       }
     } catch (cause) {
       this.#deps.fail(

@@ -458,6 +458,21 @@ test('what still comes while reading is paused is left, from the record on that 
   assert.deepEqual({ jumps, refusedBatches, records }, { jumps: 0, refusedBatches: 2, records: 12 })
 })
 
+test('a batch whose last record fills the memory is taken to its end: what lies behind it is not shown, and the client goes on there', () => {
+  const bench = new SourceBench()
+  bench.open([0])
+  bench.handler(0).answer = ({ offset }) => {
+    if (offset === 5) bench.state.pause('memory')
+    return 'taken'
+  }
+  assert.equal(bench.batch(0, 0, 5, 0, 7), 7)
+  assert.equal(bench.handler(0).task.watermark, 0)
+  bench.state.resume('memory')
+  assert.equal(bench.batch(0, 8, 9), 9)
+  const { jumps, refusedBatches } = bench.state.stats()
+  assert.deepEqual({ jumps, refusedBatches }, { jumps: 0, refusedBatches: 0 })
+})
+
 test('pausing has reasons: the last one taken back resumes, and a blocked partition stays paused', () => {
   const bench = new SourceBench()
   bench.open([0, 1])

@@ -280,9 +280,8 @@ export class Intake {
     counters.truncations += 1
     table.drop(task)
     const fresh = table.gain(task.partition)
+    fresh.startOver(former)
     fresh.row = { partition: task.partition, offset: -1, metadata: null }
-    fresh.former = former
-    fresh.mustCommit = true
     table.tellPauses([fresh])
     this.#deps.ask('start', [fresh])
   }

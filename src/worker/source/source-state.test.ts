@@ -292,6 +292,47 @@ test('what was not settled of a topic that is gone is not counted as lost by the
   assert.equal(bench.batch(0, 6, 7), 7)
 })
 
+test('a partition that is read again from its start is so whatever the group says, until it has committed: that is of the former log', () => {
+  const former = [{ partition: 0, offset: 8, metadata: null }]
+  const begin = () => {
+    const bench = new SourceBench()
+    bench.open([0])
+    bench.batch(0, 0, 9)
+    bench.join([0], 'm', 2)
+    return bench
+  }
+  const isReadFromStart = (bench: SourceBench) => {
+    bench.answerOffsets(0)
+    assert.equal(bench.state.stats().tasks[0]?.position, 0)
+    assert.equal(bench.batch(0, 0, 120), 120)
+    bench.confirm()
+  }
+
+  const early = begin()
+  early.state.onTopicCreatedAnew()
+  early.answerLedger(former)
+  isReadFromStart(early)
+
+  const late = begin()
+  late.state.onTopicCreatedAnew()
+  late.answerOffsets(0)
+  late.answerLedger(former)
+  isReadFromStart(late)
+
+  for (const memberId of ['m', 'another']) {
+    const joined = begin()
+    joined.answerLedger([{ partition: 0, offset: -1, metadata: null }])
+    joined.state.onTopicCreatedAnew()
+    joined.join([0], memberId, 3)
+    joined.answerLedger(former)
+    isReadFromStart(joined)
+    joined.join([0], memberId, 4)
+    joined.answerLedger([{ partition: 0, offset: 90, metadata: null }])
+    joined.answerOffsets(0)
+    assert.equal(joined.state.stats().tasks[0]?.position, 90, 'it has committed since')
+  }
+})
+
 test('a kept task whose committed row is told late, from before its first commit, goes on', async () => {
   const bench = new SourceBench()
   bench.join([0])

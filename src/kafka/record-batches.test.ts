@@ -105,18 +105,45 @@ test('a set that the broker cut anywhere gives the batches that are whole', asyn
 
 test('a batch that compaction has emptied is gone over: alone in a fetch it would hold a consumer for ever', async () => {
   const head = { firstOffset: 40, firstTimestamp: 7, transactional: false, records: [] }
-  const last = Buffer.alloc(4)
-  last.writeInt32BE(9)
   for (const compression of [0, 1]) {
     const empty = await encode({ ...head, compression: 0 })
     empty.writeInt16BE(compression, ATTRIBUTES_AT)
-    last.copy(empty, LAST_OFFSET_DELTA_AT)
+    empty.writeInt32BE(9, LAST_OFFSET_DELTA_AT)
     const messages = await read(empty)
     assert.deepEqual(messages.map(visible), [
       { offset: '49', timestamp: '7', key: null, value: null, headers: {}, isControlRecord: true },
     ])
     assert.equal(endOfHidden(messages, 40)?.offset, '49')
   }
+})
+
+test('records get offsets of their batch and no others, whatever they say: what lies between would be taken for read', async () => {
+  const record = { timestampDelta: 0, key: null, value: Buffer.from('v'), headers: {} }
+  const head = { firstOffset: 40, firstTimestamp: 7, transactional: false, compression: 0 }
+  const offsetsOf = async (lastOffsetDelta: number, deltas: readonly number[]) => {
+    const records = deltas.map((offsetDelta) => ({ ...record, offsetDelta }))
+    const encoded = await encode({ ...head, records } as BatchShape)
+    encoded.writeInt32BE(lastOffsetDelta, LAST_OFFSET_DELTA_AT)
+    return (await read(encoded)).map(({ offset }) => Number(offset))
+  }
+  assert.deepEqual(await offsetsOf(2, [0, 1, 2]), [40, 41, 42])
+  for (const deltas of [
+    [0, 9_000, 2],
+    [0, 0, 0],
+    [-7, 3_000_000_000, 1],
+  ])
+    assert.deepEqual(await offsetsOf(2, deltas), [40, 41, 42], 'a broker looks at the head alone')
+  assert.deepEqual(await offsetsOf(7, [1, 4]), [41, 44], 'compaction took the others')
+  for (const deltas of [
+    [1, 8],
+    [4, 4],
+    [4, 1],
+    [-1, 4],
+  ])
+    await assert.rejects(
+      offsetsOf(7, deltas),
+      /the record batch at offset 40 is damaged: its record \d names/,
+    )
 })
 
 test('damaged bytes are told or read as other records, and never crash, hang, or give views beyond the batch', async () => {

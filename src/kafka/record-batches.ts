@@ -154,23 +154,30 @@ function readRecords(records: Buffer, bytes: Buffer, at: number, messages: Fetch
   const count = bytes.readInt32BE(at + COUNT_AT)
   if (count < 0 || count * MIN_RECORD_BYTES > records.length)
     throw damaged(bytes, at, `${records.length} bytes cannot be ${count} records`)
+  const lastDelta = bytes.readInt32BE(at + LAST_OFFSET_DELTA_AT)
+  // A broker takes a batch only when it has a record for each of its offsets, and does not look at what an unpacked record says of its own.
+  const isWhole = count === lastDelta + 1
   const inTransaction = (attributes & IN_TRANSACTION) !== 0
   const context: BatchContext = {
     producerId: inTransaction ? String(bytes.readBigInt64BE(at + PRODUCER_ID_AT)) : '-1',
     inTransaction,
     isControlBatch: (attributes & IS_CONTROL) !== 0,
-    lastOffset: baseOffset + bytes.readInt32BE(at + LAST_OFFSET_DELTA_AT),
+    lastOffset: baseOffset + lastDelta,
   }
   if (count === 0) messages.push(endOfEmptied(context, appendTime ?? firstTimestamp))
   const reader = new RecordReader(records, 0)
+  let delta = -1
   for (let index = 0; index < count; index++) {
     const end = reader.beginRecord()
     const timestampDelta = reader.varint()
-    const offset = baseOffset + reader.varint()
+    const named = reader.varint()
     const keyAt = reader.at
     if (!reader.skipRest(end)) throw damaged(bytes, at, `its record ${index} is cut short`)
+    if (isWhole) delta = index
+    else if (named > delta && named <= lastDelta) delta = named
+    else throw damaged(bytes, at, `its record ${index} names offset ${baseOffset + named}`)
     const appendTimeMs = appendTime ?? firstTimestamp + timestampDelta
-    messages.push(new FetchedMessage(records, keyAt, end - keyAt, offset, appendTimeMs, context))
+    messages.push(new FetchedMessage(records, keyAt, end - keyAt, baseOffset + delta, appendTimeMs, context))
   }
 }
 

@@ -25,6 +25,8 @@ interface Fetched {
   readonly entries: readonly LogEntry[]
   readonly end: number
   readonly joins: number
+  /** The broker has no such offset, or says so. */
+  readonly isOutOfRange: boolean
 }
 
 /**
@@ -47,6 +49,7 @@ export class KafkaClient implements SourcePort {
   readonly #paused = new Set<number>()
   #joins = 0
   #assignment = 0
+  #assignments = 0
   /** Answers about committed offsets come up to so much later, until then. */
   #lateLedgers = { byMs: 0, untilMs: 0 }
   #isJoining = false
@@ -240,6 +243,7 @@ export class KafkaClient implements SourcePort {
     this.#memberId = memberId
     this.#generation = generation
     this.#assigned = partitions
+    this.#assignments += 1
     // Not the seeks: those of kafkajs outlive an assignment.
     this.#positions.clear()
     const known = this.#options.knowsGeneration ? generation : undefined
@@ -282,13 +286,18 @@ export class KafkaClient implements SourcePort {
         this.#fetchLater(broker, this.#settings.maxWaitMs)
         return
       }
-      const [joins, memberId, generation] = [this.#joins, this.#memberId, this.#generation]
+      const joins = this.#joins
       const asked = mine.map((partition) => ({ partition, from: this.#positionOf(partition) }))
       this.#call({
         name: 'fetch',
-        serve: () =>
-          asked.map(({ partition, from }) => this.#read(partition, from, joins, memberId, generation)),
+        serve: () => asked.map(({ partition, from }) => this.#read(partition, from, joins)),
         onAnswer: (batches) => {
+          // kafkajs throws the whole answer away, and looks at the first such partition alone.
+          const outOfRange = batches.find(({ isOutOfRange }) => isOutOfRange)
+          if (outOfRange !== undefined) {
+            this.#resetOffset(broker, outOfRange.partition)
+            return
+          }
           this.#state?.onFetch()
           this.#deliver(
             broker,
@@ -309,17 +318,31 @@ export class KafkaClient implements SourcePort {
   }
 
   /** At the broker. */
-  #read(partition: number, from: number, joins: number, memberId: string, generation: number): Fetched {
+  #read(partition: number, from: number, joins: number): Fetched {
     const log = this.#log(partition)
+    const isOutOfRange = this.#outOfRange.has(partition) || from < log.start || from > log.end
+    const entries = isOutOfRange ? [] : log.entries.slice(from, from + this.#options.maxFetchRecords)
+    return { partition, from, entries, end: log.end, joins, isOutOfRange }
+  }
+
+  /** kafkajs commits −2 of its own accord, by a request like any other, and then asks the group where to begin. */
+  #resetOffset(broker: number, partition: number): void {
     const joinsAfterMs = this.#outOfRange.get(partition)
     if (this.#outOfRange.delete(partition)) this.#after(joinsAfterMs!, () => this.#join())
-    if (joinsAfterMs !== undefined || from < log.start || from > log.end) {
-      this.#world.group.wipe(memberId, generation, partition)
-      if (joins === this.#joins) this.#positions.set(partition, log.start)
-      return { partition, from, entries: [], end: log.end, joins }
-    }
-    const entries = log.entries.slice(from, from + this.#options.maxFetchRecords)
-    return { partition, from, entries, end: log.end, joins }
+    const [assignments, memberId, generation] = [this.#assignments, this.#memberId, this.#generation]
+    this.#call({
+      name: 'commit',
+      serve: () => this.#world.group.wipe(memberId, generation, partition),
+      onAnswer: (isDone) => {
+        this.#state?.onFetch()
+        if (isDone && assignments === this.#assignments) this.#positions.delete(partition)
+        this.#fetchLater(broker, 0)
+      },
+      onError: () => {
+        this.#state?.onFetch()
+        this.#fetchLater(broker, this.#settings.maxWaitMs)
+      },
+    })
   }
 
   /** One batch after the other; the next fetch when all have been handled. */

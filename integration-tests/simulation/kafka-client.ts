@@ -45,6 +45,8 @@ export class KafkaClient implements SourcePort {
   #generation = -1
   #assigned: readonly number[] = []
   readonly #positions = new Map<number, number>()
+  /** Partitions of which the client knows what is committed. */
+  readonly #begun = new Set<number>()
   readonly #seeks = new Map<number, number>()
   readonly #paused = new Set<number>()
   #joins = 0
@@ -53,6 +55,8 @@ export class KafkaClient implements SourcePort {
   /** Answers about committed offsets come up to so much later, until then. */
   #lateLedgers = { byMs: 0, untilMs: 0 }
   #isJoining = false
+  /** The fetcher of another broker has met the same, and joins for itself: kafkajs shares no join. */
+  #joinsTwice = false
   #isStopped = false
   /** Since when nobody has asked for the committed offsets again, after an attempt that failed. */
   ledgerFailedAtMs: number | undefined
@@ -95,7 +99,11 @@ export class KafkaClient implements SourcePort {
 
   /** A fetch met a moved leader, or new partitions: kafkajs joins again, and tells nobody. */
   joinAgain(isInVain: boolean): void {
-    if (this.#generation >= 0) this.#join(isInVain)
+    if (this.#generation < 0) return
+    this.#join(isInVain)
+    if (isInVain || this.#options.brokers === 1 || !this.#isJoining) return
+    this.#joinsTwice = true
+    this.#state?.onJoinStarting()
   }
 
   delayLedgers(byMs: number, forMs: number): void {
@@ -189,13 +197,20 @@ export class KafkaClient implements SourcePort {
     this.#world.onFatal(this.#process, error)
   }
 
-  #join(isInVain = false): void {
+  /** The second request waits at the broker behind the answer to the first: they share a connection. */
+  #joinSecond(): void {
+    if (!this.#joinsTwice) return
+    this.#joinsTwice = false
+    this.#join(false, true)
+  }
+
+  #join(isInVain = false, isTold = false): void {
     if (this.#isStopped || this.#isJoining) return
     this.#isJoining = true
-    this.isInDoubt = true
+    if (!isTold) this.isInDoubt = true
     this.#joins += 1
     const joins = this.#joins
-    this.#state?.onJoinStarting()
+    if (!isTold) this.#state?.onJoinStarting()
     let isAnswered = false
     const failed = (): void => {
       if (isAnswered || joins !== this.#joins) return
@@ -203,6 +218,7 @@ export class KafkaClient implements SourcePort {
       this.#isJoining = false
       // kafkajs gives the join up and goes on in the old generation, if it has one; a heartbeat tells which.
       if (this.#generation < 0) this.#after(REJOIN_MS, () => this.#join())
+      else this.#joinSecond()
     }
     if (isInVain) {
       this.#after(this.#world.network.delayMs(), failed)
@@ -246,8 +262,10 @@ export class KafkaClient implements SourcePort {
     this.#assignments += 1
     // Not the seeks: those of kafkajs outlive an assignment.
     this.#positions.clear()
+    this.#begun.clear()
     const known = this.#options.knowsGeneration ? generation : undefined
     this.#state?.onGroupJoined({ memberId, generation: known, partitions })
+    this.#joinSecond()
   }
 
   #heartbeatLater(): void {
@@ -279,42 +297,73 @@ export class KafkaClient implements SourcePort {
     this.#after(delayMs, () => {
       const led = this.#assigned.filter((partition) => this.#log(partition).leader === broker)
       for (const partition of led) this.#applySeek(partition)
-      const mine = led.filter((partition) => !this.#paused.has(partition))
-      if (mine.length === 0 || this.#isStopped || this.#generation < 0) {
-        // A fetcher with nothing to fetch sleeps, and says that it fetched.
-        if (this.#generation >= 0) this.#state?.onFetch()
-        this.#fetchLater(broker, this.#settings.maxWaitMs)
-        return
-      }
-      const joins = this.#joins
-      const asked = mine.map((partition) => ({ partition, from: this.#positionOf(partition) }))
-      this.#call({
-        name: 'fetch',
-        serve: () => asked.map(({ partition, from }) => this.#read(partition, from, joins)),
-        onAnswer: (batches) => {
-          // kafkajs throws the whole answer away, and looks at the first such partition alone.
-          const outOfRange = batches.find(({ isOutOfRange }) => isOutOfRange)
-          if (outOfRange !== undefined) {
-            this.#resetOffset(broker, outOfRange.partition)
-            return
-          }
-          this.#state?.onFetch()
-          this.#deliver(
-            broker,
-            batches.filter(
-              // What is sought or paused now is dropped here, and never again: what waits behind other batches is handed over.
-              ({ partition, entries }) =>
-                entries.length > 0 && !this.#seeks.has(partition) && !this.#paused.has(partition),
-            ),
-          )
-        },
-        // kafkajs swallows the error of a fetch, and tells of it as of any other.
-        onError: () => {
-          this.#state?.onFetch()
-          this.#fetchLater(broker, this.#settings.maxWaitMs)
-        },
-      })
+      const unknown = this.#assigned.filter((partition) => !this.#begun.has(partition))
+      if (unknown.length === 0 || this.#isStopped || this.#generation < 0) this.#fetch(broker, led)
+      else this.#askWhereToBegin(broker, led, unknown)
     })
+  }
+
+  /** Where nobody sought, a consumer begins at the committed offset; kafkajs asks for it even so, for all partitions before any is fetched. */
+  #askWhereToBegin(broker: number, led: readonly number[], unknown: readonly number[]): void {
+    const assignments = this.#assignments
+    this.#call({
+      name: 'read ledger',
+      serve: () =>
+        unknown.map((partition) => {
+          const { offset } = this.#world.group.row(partition)
+          return [partition, offset < 0 ? this.#log(partition).start : offset] as const
+        }),
+      onAnswer: (begins) => {
+        if (assignments === this.#assignments) {
+          for (const [partition, offset] of begins) {
+            this.#begun.add(partition)
+            if (!this.#positions.has(partition)) this.#positions.set(partition, offset)
+          }
+        }
+        this.#fetch(broker, led)
+      },
+      onError: () => this.#fetchInVain(broker),
+    })
+  }
+
+  #fetch(broker: number, led: readonly number[]): void {
+    const mine = led.filter((partition) => this.#begun.has(partition) && !this.#paused.has(partition))
+    if (mine.length === 0 || this.#isStopped || this.#generation < 0) {
+      // A fetcher with nothing to fetch sleeps, and says that it fetched.
+      if (this.#generation >= 0) this.#state?.onFetch()
+      this.#fetchLater(broker, this.#settings.maxWaitMs)
+      return
+    }
+    const joins = this.#joins
+    const asked = mine.map((partition) => ({ partition, from: this.#positions.get(partition)! }))
+    this.#call({
+      name: 'fetch',
+      serve: () => asked.map(({ partition, from }) => this.#read(partition, from, joins)),
+      onAnswer: (batches) => {
+        // kafkajs throws the whole answer away, and looks at the first such partition alone.
+        const outOfRange = batches.find(({ isOutOfRange }) => isOutOfRange)
+        if (outOfRange !== undefined) {
+          this.#resetOffset(broker, outOfRange.partition)
+          return
+        }
+        this.#state?.onFetch()
+        this.#deliver(
+          broker,
+          batches.filter(
+            // What is sought or paused now is dropped here, and never again: what waits behind other batches is handed over.
+            ({ partition, entries }) =>
+              entries.length > 0 && !this.#seeks.has(partition) && !this.#paused.has(partition),
+          ),
+        )
+      },
+      onError: () => this.#fetchInVain(broker),
+    })
+  }
+
+  /** kafkajs swallows the error of a fetch, and tells of it as of any other. */
+  #fetchInVain(broker: number): void {
+    this.#state?.onFetch()
+    this.#fetchLater(broker, this.#settings.maxWaitMs)
   }
 
   /** At the broker. */
@@ -334,13 +383,17 @@ export class KafkaClient implements SourcePort {
       name: 'commit',
       serve: () => this.#world.group.wipe(memberId, generation, partition),
       onAnswer: (isDone) => {
+        this.#state?.onRowWiped(partition)
         this.#state?.onFetch()
-        if (isDone && assignments === this.#assignments) this.#positions.delete(partition)
-        this.#fetchLater(broker, 0)
+        if (isDone && assignments === this.#assignments) {
+          this.#positions.delete(partition)
+          this.#begun.delete(partition)
+        }
+        this.#fetchLater(broker, isDone ? 0 : this.#settings.maxWaitMs)
       },
       onError: () => {
-        this.#state?.onFetch()
-        this.#fetchLater(broker, this.#settings.maxWaitMs)
+        this.#state?.onRowWiped(partition)
+        this.#fetchInVain(broker)
       },
     })
   }
@@ -379,17 +432,6 @@ export class KafkaClient implements SourcePort {
     if (sought === undefined) return
     this.#seeks.delete(partition)
     this.#positions.set(partition, sought)
-  }
-
-  /** Where nobody sought, a consumer begins at the committed offset. */
-  #positionOf(partition: number): number {
-    let position = this.#positions.get(partition)
-    if (position === undefined) {
-      const { offset } = this.#world.group.row(partition)
-      position = offset < 0 ? this.#log(partition).start : offset
-      this.#positions.set(partition, position)
-    }
-    return position
   }
 
   #log(partition: number): PartitionLog {

@@ -158,6 +158,15 @@ export class Intake {
     if (task.mustCommit) this.#deps.commitNow()
   }
 
+  /**
+   * The log is asked at once, and not only when a batch begins elsewhere: the client may begin where this task does, or at a row that was committed
+   * since and is out of range like the one before.
+   */
+  onOutOfRange(task: SourceTask): void {
+    task.forgetRow()
+    if (task.isReady && !task.isJumping && !this.#isStopped) this.#askWhy(task)
+  }
+
   onJumpStart(task: SourceTask, logStart: number): void {
     if (logStart <= task.position) {
       this.#deps.ask('jump-end', [task])

@@ -281,6 +281,50 @@ test('a topic that was created anew is read from its start, though its log goes 
   )
 })
 
+test('a row that the client has wiped is committed again, though no batch began elsewhere and nothing changed since', async () => {
+  const bench = new SourceBench()
+  bench.open([0])
+  bench.batch(0, 0, 9)
+  bench.handler(0).task.settle([0, 1, 4])
+  await bench.pass(1_100)
+  const { entries } = bench.confirm()
+  const wipe = () => {
+    bench.port.effects = []
+    bench.state.onRowWiped(0)
+    assert.deepEqual(bench.port.take('pause'), [{ kind: 'pause', partitions: [0] }])
+    bench.answerOffsets(0)
+    bench.answerOffsets(10)
+    assert.deepEqual(bench.port.take('seek'), [{ kind: 'seek', partition: 0, offset: 10 }])
+    assert.deepEqual(bench.port.take('resume'), [{ kind: 'resume', partitions: [0] }])
+  }
+  wipe()
+  const [again] = bench.port.take('commit')
+  assert.deepEqual(again?.request.entries, entries)
+  // Wiped once more while the answer is on its way: that says nothing of the row.
+  wipe()
+  bench.state.onCommitted(again!.request.id, {
+    confirmed: entries,
+    error: undefined,
+    isMetadataTooLarge: false,
+  })
+  assert.deepEqual(bench.confirm().entries, entries)
+  bench.state.onRowWiped(7)
+  await bench.pass(1_100)
+  assert.deepEqual(bench.port.take('commit'), [])
+})
+
+test('records that retention deleted unread are gone over when the offset is out of range, before any batch has come', () => {
+  const bench = new SourceBench()
+  bench.open([0])
+  bench.batch(0, 0, 9)
+  bench.state.onRowWiped(0)
+  assert.equal(bench.answerOffsets(30), 1)
+  assert.deepEqual(bench.port.take('seek'), [{ kind: 'seek', partition: 0, offset: 30 }])
+  assert.equal(bench.port.take('commit').length, 1)
+  assert.equal(bench.batch(0, 30, 31), 31)
+  assert.equal(bench.state.stats().lostByRetention, 20)
+})
+
 test('what was not settled of a topic that is gone is not counted as lost by the retention of the one that came after it', () => {
   const bench = new SourceBench()
   bench.open([0])

@@ -177,6 +177,14 @@ export class SourceState {
     this.#guard('commit', () => this.#committer.onCommitted(id, result))
   }
 
+  /** An offset was out of range, and the client has overwritten what the group knows of the partition, or tried to. */
+  onRowWiped(partition: number): void {
+    this.#guard('wiped row', () => {
+      const task = this.#table.get(partition)
+      if (task !== undefined) this.#intake.onOutOfRange(task)
+    })
+  }
+
   /** Takes a batch. Returns the last offset that was taken, or {@link NOTHING_TAKEN}. Never throws. */
   onBatch(batch: SourceBatch): number {
     return this.#failure === undefined ? this.#intake.take(batch) : NOTHING_TAKEN

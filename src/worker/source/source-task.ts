@@ -121,6 +121,11 @@ export class SourceTask implements Task {
     return count
   }
 
+  /** The group's row is gone: it must be committed again, and a commit that is on its way may have come before. */
+  forgetRow(): void {
+    this.#changed()
+  }
+
   unblock(): void {
     this.unblocks += 1
     if (this.isAlive) this.#owner.onUnblock(this)

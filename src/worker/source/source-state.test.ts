@@ -313,6 +313,20 @@ test('a row that the client has wiped is committed again, though no batch began 
   assert.deepEqual(bench.port.take('commit'), [])
 })
 
+test('a kept task whose row is gone from the group commits it again, though nothing changed', async () => {
+  const bench = new SourceBench()
+  bench.open([0])
+  bench.batch(0, 0, 9)
+  bench.handler(0).task.settle([0, 1, 4])
+  await bench.pass(1_100)
+  const { entries } = bench.confirm()
+  bench.join([0], 'm', 2)
+  bench.answerLedger([{ partition: 0, offset: -2, metadata: '' }])
+  await bench.pass(1_100)
+  assert.deepEqual(bench.confirm().entries, entries)
+  assert.equal(bench.handler(0).isLost, false)
+})
+
 test('records that retention deleted unread are gone over when the offset is out of range, before any batch has come', () => {
   const bench = new SourceBench()
   bench.open([0])

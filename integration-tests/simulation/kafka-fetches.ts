@@ -54,6 +54,10 @@ export class KafkaFetches {
   readonly #begun = new Set<number>()
   readonly #seeks = new Map<number, number>()
   readonly #paused = new Set<number>()
+  /** Partitions of which the next batch comes twice. */
+  readonly #repeats = new Set<number>()
+  /** Partitions of which a lagging replica answers the next fetch, and when the client joins again after that. */
+  readonly #outOfRange = new Map<number, number>()
   #assignments = 0
 
   constructor(deps: KafkaFetchesDeps) {
@@ -88,14 +92,9 @@ export class KafkaFetches {
     this.#repeats.add(partition)
   }
 
-  readonly #repeats = new Set<number>()
-
   outOfRangeNext(partition: number, joinsAfterMs: number): void {
     this.#outOfRange.set(partition, joinsAfterMs)
   }
-
-  /** Partitions of which a lagging replica answers the next fetch, and when the client joins again after that. */
-  readonly #outOfRange = new Map<number, number>()
 
   seek(partition: number, offset: number): void {
     this.#seeks.set(partition, offset)

@@ -1,7 +1,5 @@
 import type { SeededRandom } from '../../src/audit/seeded-random.ts'
 import type { SiderealError } from '../../src/model/errors.ts'
-import type { SourceRecord } from '../../src/model/task.ts'
-import { NOTHING_TAKEN } from '../../src/worker/source/intake.ts'
 import type { SourceSettings } from '../../src/worker/source/source-options.ts'
 import type {
   CommitRequest,
@@ -10,22 +8,15 @@ import type {
   SourcePort,
 } from '../../src/worker/source/source-port.ts'
 import type { SourceState } from '../../src/worker/source/source-state.ts'
+import { type ClientCall, KafkaFetches } from './kafka-fetches.ts'
 import type { JoinAnswer } from './kafka-group.ts'
-import type { LogEntry, PartitionLog } from './kafka-log.ts'
+import type { PartitionLog } from './kafka-log.ts'
 import type { RunOptions } from './options.ts'
 import type { SimProcess } from './scheduler.ts'
 import type { World } from './world.ts'
 
 const REQUEST_TIMEOUT_MS = 1_500
 const REJOIN_MS = 300
-
-interface Fetched {
-  readonly partition: number
-  readonly from: number
-  readonly entries: readonly LogEntry[]
-  readonly end: number
-  readonly joins: number
-}
 
 /**
  * A kafkajs consumer as the source sees it: it joins, sends heartbeats, fetches from each broker in a loop of its own, and does the things
@@ -42,14 +33,14 @@ export class KafkaClient implements SourcePort {
   #memberId = ''
   #generation = -1
   #assigned: readonly number[] = []
-  readonly #positions = new Map<number, number>()
-  readonly #seeks = new Map<number, number>()
-  readonly #paused = new Set<number>()
+  readonly #fetches: KafkaFetches
   #joins = 0
   #assignment = 0
   /** Answers about committed offsets come up to so much later, until then. */
   #lateLedgers = { byMs: 0, untilMs: 0 }
   #isJoining = false
+  /** The fetcher of another broker has met the same, and joins for itself: kafkajs shares no join. */
+  #joinsTwice = false
   #isStopped = false
   /** Since when nobody has asked for the committed offsets again, after an attempt that failed. */
   ledgerFailedAtMs: number | undefined
@@ -65,6 +56,22 @@ export class KafkaClient implements SourcePort {
     this.#random = random
     this.#options = world.options
     this.#clientId = `sidereal-${settings.instanceId}`
+    this.#fetches = new KafkaFetches({
+      world,
+      settings,
+      random,
+      member: () => ({
+        state: this.#state,
+        memberId: this.#memberId,
+        generation: this.#generation,
+        assigned: this.#assigned,
+        joins: this.#joins,
+        isStopped: this.#isStopped,
+      }),
+      call: (call) => this.#call(call),
+      after: (delayMs, run) => this.#after(delayMs, run),
+      join: () => this.#join(),
+    })
   }
 
   start(state: SourceState): void {
@@ -74,7 +81,7 @@ export class KafkaClient implements SourcePort {
     }
     this.#join()
     this.#heartbeatLater()
-    for (let broker = 0; broker < this.#options.brokers; broker++) this.#fetchLater(broker, 0)
+    this.#fetches.start()
   }
 
   leave(): void {
@@ -82,47 +89,42 @@ export class KafkaClient implements SourcePort {
     this.#world.group.leave(this.#memberId)
   }
 
-  /** What kafkajs does once in a while: the next fetch begins somewhere else. */
+  /** See {@link KafkaFetches.goAstray}. */
   goAstray(by: number): void {
-    for (const [partition, position] of this.#positions) {
-      const log = this.#log(partition)
-      this.#positions.set(partition, Math.max(log.start, Math.min(log.end - 1, position + by)))
-    }
+    this.#fetches.goAstray(by)
   }
 
   /** A fetch met a moved leader, or new partitions: kafkajs joins again, and tells nobody. */
   joinAgain(isInVain: boolean): void {
-    if (this.#generation >= 0) this.#join(isInVain)
+    if (this.#generation < 0) return
+    this.#join(isInVain)
+    if (isInVain || this.#options.brokers === 1 || !this.#isJoining) return
+    this.#joinsTwice = true
+    this.#state?.onJoinStarting()
   }
 
   delayLedgers(byMs: number, forMs: number): void {
     this.#lateLedgers = { byMs, untilMs: this.#world.scheduler.nowMs + forMs }
   }
 
-  /** After a leader move the fetchers of both leaders may deliver a range. */
   repeatNext(partition: number): void {
-    this.#repeats.add(partition)
+    this.#fetches.repeatNext(partition)
   }
-
-  readonly #repeats = new Set<number>()
 
   outOfRangeNext(partition: number, joinsAfterMs: number): void {
-    this.#outOfRange.set(partition, joinsAfterMs)
+    this.#fetches.outOfRangeNext(partition, joinsAfterMs)
   }
 
-  /** Partitions of which a lagging replica answers the next fetch, and when the client joins again after that. */
-  readonly #outOfRange = new Map<number, number>()
-
   seek(partition: number, offset: number): void {
-    this.#seeks.set(partition, offset)
+    this.#fetches.seek(partition, offset)
   }
 
   pause(partitions: readonly number[]): void {
-    for (const partition of partitions) this.#paused.add(partition)
+    this.#fetches.pause(partitions)
   }
 
   resume(partitions: readonly number[]): void {
-    for (const partition of partitions) this.#paused.delete(partition)
+    this.#fetches.resume(partitions)
   }
 
   readLedger(assignment: number, partitions: readonly number[]): void {
@@ -186,13 +188,20 @@ export class KafkaClient implements SourcePort {
     this.#world.onFatal(this.#process, error)
   }
 
-  #join(isInVain = false): void {
+  /** The second request waits at the broker behind the answer to the first: they share a connection. */
+  #joinSecond(): void {
+    if (!this.#joinsTwice) return
+    this.#joinsTwice = false
+    this.#join(false, true)
+  }
+
+  #join(isInVain = false, isTold = false): void {
     if (this.#isStopped || this.#isJoining) return
     this.#isJoining = true
-    this.isInDoubt = true
+    if (!isTold) this.isInDoubt = true
     this.#joins += 1
     const joins = this.#joins
-    this.#state?.onJoinStarting()
+    if (!isTold) this.#state?.onJoinStarting()
     let isAnswered = false
     const failed = (): void => {
       if (isAnswered || joins !== this.#joins) return
@@ -200,6 +209,7 @@ export class KafkaClient implements SourcePort {
       this.#isJoining = false
       // kafkajs gives the join up and goes on in the old generation, if it has one; a heartbeat tells which.
       if (this.#generation < 0) this.#after(REJOIN_MS, () => this.#join())
+      else this.#joinSecond()
     }
     if (isInVain) {
       this.#after(this.#world.network.delayMs(), failed)
@@ -240,10 +250,10 @@ export class KafkaClient implements SourcePort {
     this.#memberId = memberId
     this.#generation = generation
     this.#assigned = partitions
-    this.#positions.clear()
-    this.#seeks.clear()
+    this.#fetches.beginAssignment()
     const known = this.#options.knowsGeneration ? generation : undefined
     this.#state?.onGroupJoined({ memberId, generation: known, partitions })
+    this.#joinSecond()
   }
 
   #heartbeatLater(): void {
@@ -271,97 +281,6 @@ export class KafkaClient implements SourcePort {
     })
   }
 
-  #fetchLater(broker: number, delayMs: number): void {
-    this.#after(delayMs, () => {
-      const mine = this.#assigned.filter((p) => !this.#paused.has(p) && this.#log(p).leader === broker)
-      if (mine.length === 0 || this.#isStopped || this.#generation < 0) {
-        // A fetcher with nothing to fetch sleeps, and says that it fetched.
-        if (this.#generation >= 0) this.#state?.onFetch()
-        this.#fetchLater(broker, this.#settings.maxWaitMs)
-        return
-      }
-      for (const partition of mine) this.#applySeek(partition)
-      const [joins, memberId, generation] = [this.#joins, this.#memberId, this.#generation]
-      const asked = mine.map((partition) => ({ partition, from: this.#positionOf(partition) }))
-      this.#call({
-        name: 'fetch',
-        serve: () =>
-          asked.map(({ partition, from }) => this.#read(partition, from, joins, memberId, generation)),
-        onAnswer: (batches) => {
-          this.#state?.onFetch()
-          this.#deliver(
-            broker,
-            batches.filter(({ entries }) => entries.length > 0),
-          )
-        },
-        // kafkajs swallows the error of a fetch, and tells of it as of any other.
-        onError: () => {
-          this.#state?.onFetch()
-          this.#fetchLater(broker, this.#settings.maxWaitMs)
-        },
-      })
-    })
-  }
-
-  /** At the broker. */
-  #read(partition: number, from: number, joins: number, memberId: string, generation: number): Fetched {
-    const log = this.#log(partition)
-    const joinsAfterMs = this.#outOfRange.get(partition)
-    if (this.#outOfRange.delete(partition)) this.#after(joinsAfterMs!, () => this.#join())
-    if (joinsAfterMs !== undefined || from < log.start || from > log.end) {
-      this.#world.group.wipe(memberId, generation, partition)
-      if (joins === this.#joins) this.#positions.set(partition, log.start)
-      return { partition, from, entries: [], end: log.end, joins }
-    }
-    const entries = log.entries.slice(from, from + this.#options.maxFetchRecords)
-    return { partition, from, entries, end: log.end, joins }
-  }
-
-  /** One batch after the other; the next fetch when all have been handled. */
-  #deliver(broker: number, batches: readonly Fetched[]): void {
-    const [first, ...rest] = batches
-    if (first === undefined) {
-      // Nothing was there: the broker would have waited for so long before it said so.
-      this.#fetchLater(broker, this.#settings.maxWaitMs)
-      return
-    }
-    this.#handle(first)
-    if (this.#repeats.delete(first.partition)) this.#handle(first)
-    this.#after(this.#random.next() * 2, () => {
-      if (rest.length > 0) this.#deliver(broker, rest)
-      else this.#fetchLater(broker, 0)
-    })
-  }
-
-  #handle({ partition, from, entries, end, joins }: Fetched): void {
-    if (this.#isStopped || this.#paused.has(partition) || this.#state === undefined) return
-    if (joins !== this.#joins && !this.#random.chance(this.#options.oldBatchChance)) return
-    const lastOffset = from + entries.length - 1
-    const records = entries.flatMap(toSourceRecord)
-    const isStale = this.#seeks.has(partition)
-    const batch = { partition, fetchedOffset: from, lastOffset, highWatermark: end, records, isStale }
-    const taken = this.#state.onBatch(batch)
-    if (taken !== NOTHING_TAKEN) this.#positions.set(partition, taken + 1)
-  }
-
-  #applySeek(partition: number): void {
-    const sought = this.#seeks.get(partition)
-    if (sought === undefined) return
-    this.#seeks.delete(partition)
-    this.#positions.set(partition, sought)
-  }
-
-  /** Where nobody sought, a consumer begins at the committed offset. */
-  #positionOf(partition: number): number {
-    let position = this.#positions.get(partition)
-    if (position === undefined) {
-      const { offset } = this.#world.group.row(partition)
-      position = offset < 0 ? this.#log(partition).start : offset
-      this.#positions.set(partition, position)
-    }
-    return position
-  }
-
   #log(partition: number): PartitionLog {
     return this.#world.log(partition)
   }
@@ -370,17 +289,7 @@ export class KafkaClient implements SourcePort {
     this.#world.scheduler.post(delayMs, this.#process, `${this.#process.name} client`, run)
   }
 
-  #call<Answer>(call: {
-    name: 'join' | 'heartbeat' | 'fetch' | 'commit' | 'read ledger' | 'list offsets'
-    serve: (share: number) => Answer
-    onAnswer: (answer: Answer) => void
-    onError: (error: Error) => void
-  }): void {
+  #call<Answer>(call: ClientCall<Answer>): void {
     this.#world.network.call({ ...call, process: this.#process, timeoutMs: REQUEST_TIMEOUT_MS })
   }
-}
-
-function toSourceRecord({ offset, appendTimeMs, record }: LogEntry): SourceRecord[] {
-  if (record === null) return []
-  return [{ offset, appendTimeMs, key: record.key, value: record.value, headers: record.headers }]
 }

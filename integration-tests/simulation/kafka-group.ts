@@ -121,10 +121,10 @@ export class KafkaGroup {
   }
 
   /** kafkajs commits −2 of its own accord when an offset is out of range, and wipes the ledger. */
-  wipe(memberId: string, generation: number, partition: number): void {
-    if (this.#fence(memberId, generation) === undefined) {
-      this.#rows.set(partition, { partition, offset: -2, metadata: '' })
-    }
+  wipe(memberId: string, generation: number, partition: number): boolean {
+    if (this.#fence(memberId, generation) !== undefined) return false
+    this.#rows.set(partition, { partition, offset: -2, metadata: '' })
+    return true
   }
 
   /** The leader sees new partitions, or a leader rejoins: the group rebalances. */

@@ -3,6 +3,10 @@ import { describe, test } from 'node:test'
 import { AssignerProtocol, type Consumer, type PartitionAssigner } from 'kafkajs'
 import { waitForLeaders } from '../../src/audit/setup-topics.ts'
 import { CheckedProducer } from '../../src/kafka/checked-producer.ts'
+import { crc32c } from '../../src/kafka/crc32c.ts'
+import { createPartitioner } from '../../src/kafka/partitioner.ts'
+import { BatchMessage, ProduceEncoder, patchProduce } from '../../src/kafka/produce-request.ts'
+import { ATTRIBUTES_AT, BATCH_HEADER_BYTES, CRC_AT } from '../../src/kafka/record-batch-layout.ts'
 import type { SiderealError } from '../../src/model/errors.ts'
 import type { Task, TaskHandler } from '../../src/model/task.ts'
 import { silentLogger } from '../../src/telemetry/logger.ts'
@@ -212,6 +216,44 @@ describe('what the Java client writes', () => {
     assert.equal(source.stats().jumps, 0)
     await source.close()
   })
+})
+
+/** Writes the records of a batch, and then a second one that says it had a far offset: what a broken producer may send. */
+class FarOffsetEncoder extends ProduceEncoder {
+  override async encode(...args: Parameters<ProduceEncoder['encode']>): Promise<Buffer> {
+    const body = await super.encode(...args)
+    const batch = body.indexOf(Buffer.from(args[0])) + Buffer.byteLength(args[0]) + 4 + 4 + 4
+    const first = batch + BATCH_HEADER_BYTES
+    // Length, attributes and timestamp delta of the second record have one byte each; lengths are zigzag.
+    const offsetAt = first + 1 + body[first]! / 2 + 3
+    assert.equal(body[offsetAt], 2, 'offset delta 1')
+    body[offsetAt] = 2 * 50
+    body.writeUInt32BE(crc32c(body, batch + ATTRIBUTES_AT, body.length), batch + CRC_AT)
+    return body
+  }
+}
+
+test('a record that names an offset beyond its batch takes no other out of the log', async () => {
+  const topic = await freshTopic(servers, { partitions: 1 })
+  const groupId = freshName('group')
+  assert.equal(patchProduce(), true)
+  const records = ['a', 'b', 'c'].map((value) => ({ key: Buffer.from('k'), value: Buffer.from(value) }))
+  const producer = kafkaFor(brokers).producer({ allowAutoTopicCreation: false, createPartitioner })
+  await producer.connect()
+  await producer.send({ topic, messages: [new BatchMessage(0, records, new FarOffsetEncoder('none'))] })
+  await producer.disconnect()
+  const others = Array.from({ length: 100 }, (_, i) => `other ${i}`)
+  await produceValues(topic, others)
+  const { source, fatal, taken } = await startReader(topic, groupId)
+  await until('all is committed', () => isAllCommitted(brokers, topic, groupId))
+  assert.deepEqual([...taken.values()], ['a', 'b', 'c', ...others])
+  assert.deepEqual(
+    [...taken.keys()],
+    Array.from({ length: 103 }, (_, offset) => offset),
+  )
+  assert.equal(source.stats().jumps, 0)
+  assert.deepEqual(fatal, [])
+  await source.close()
 })
 
 test('a batch that is larger unpacked than the memory for it: the source ends with one line that names the place and what to change', async () => {

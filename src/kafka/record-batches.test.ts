@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { endOfHidden } from './fetched-end.ts'
 import { patchRecords } from './kafkajs-records.ts'
+import { ATTRIBUTES_AT, LAST_OFFSET_DELTA_AT } from './record-batch-layout.ts'
 import { FetchedMessage, readRecordBatches } from './record-batches.ts'
 
 const require = createRequire(import.meta.url)
@@ -74,7 +76,9 @@ test('records are read as kafkajs reads them, packed or not, several batches in 
     fc.asyncProperty(fc.array(batch, { maxLength: 4 }), async (batches) => {
       const sets = await Promise.all(batches.map(encode))
       const expected = await Promise.all(sets.map((set) => decodeByKafkajs(new Decoder(set))))
-      const found = await read(Buffer.concat(sets))
+      const all = await read(Buffer.concat(sets))
+      const found = all.filter(({ isControlRecord }) => !isControlRecord)
+      assert.equal(all.length - found.length, batches.filter(({ records }) => records.length === 0).length)
       assert.deepEqual(
         found.map(visible),
         expected.flatMap(({ records }) => records.map(visible)),
@@ -94,9 +98,52 @@ test('a set that the broker cut anywhere gives the batches that are whole', asyn
       const [one, two] = await Promise.all([encode(first), encode(second)])
       const length = one.length + (cut % two.length)
       const found = await read(Buffer.concat([one, two]).subarray(0, length))
-      assert.equal(found.length, first.records.length)
+      assert.equal(found.length, Math.max(1, first.records.length))
     }),
   )
+})
+
+test('a batch that compaction has emptied is gone over: alone in a fetch it would hold a consumer for ever', async () => {
+  const head = { firstOffset: 40, firstTimestamp: 7, transactional: false, records: [] }
+  for (const compression of [0, 1]) {
+    const empty = await encode({ ...head, compression: 0 })
+    empty.writeInt16BE(compression, ATTRIBUTES_AT)
+    empty.writeInt32BE(9, LAST_OFFSET_DELTA_AT)
+    const messages = await read(empty)
+    assert.deepEqual(messages.map(visible), [
+      { offset: '49', timestamp: '7', key: null, value: null, headers: {}, isControlRecord: true },
+    ])
+    assert.equal(endOfHidden(messages, 40)?.offset, '49')
+  }
+})
+
+test('records get offsets of their batch and no others, whatever they say: what lies between would be taken for read', async () => {
+  const record = { timestampDelta: 0, key: null, value: Buffer.from('v'), headers: {} }
+  const head = { firstOffset: 40, firstTimestamp: 7, transactional: false, compression: 0 }
+  const offsetsOf = async (lastOffsetDelta: number, deltas: readonly number[]) => {
+    const records = deltas.map((offsetDelta) => ({ ...record, offsetDelta }))
+    const encoded = await encode({ ...head, records } as BatchShape)
+    encoded.writeInt32BE(lastOffsetDelta, LAST_OFFSET_DELTA_AT)
+    return (await read(encoded)).map(({ offset }) => Number(offset))
+  }
+  assert.deepEqual(await offsetsOf(2, [0, 1, 2]), [40, 41, 42])
+  for (const deltas of [
+    [0, 9_000, 2],
+    [0, 0, 0],
+    [-7, 3_000_000_000, 1],
+  ])
+    assert.deepEqual(await offsetsOf(2, deltas), [40, 41, 42], 'a broker looks at the head alone')
+  assert.deepEqual(await offsetsOf(7, [1, 4]), [41, 44], 'compaction took the others')
+  for (const deltas of [
+    [1, 8],
+    [4, 4],
+    [4, 1],
+    [-1, 4],
+  ])
+    await assert.rejects(
+      offsetsOf(7, deltas),
+      /the record batch at offset 40 is damaged: its record \d names/,
+    )
 })
 
 test('damaged bytes are told or read as other records, and never crash, hang, or give views beyond the batch', async () => {

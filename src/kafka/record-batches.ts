@@ -24,6 +24,8 @@ const IS_CONTROL = 0x20
 const MIN_RECORD_BYTES = 7
 type HeaderValue = Buffer | null | (Buffer | null)[]
 const NO_HEADERS: RecordHeaders = Object.freeze({})
+/** No key, no value, no headers. */
+const NO_RECORD = Buffer.from([1, 1, 0])
 
 /** What kafkajs asks about the batch of a record, to leave out what an aborted transaction wrote; and the last offset of the batch. */
 interface BatchContext {
@@ -126,8 +128,8 @@ export async function readRecordBatches(
     if (end < at + BATCH_HEADER_BYTES) throw damaged(bytes, at, 'it is shorter than its head')
     const codec = findCodec(bytes.readInt16BE(at + ATTRIBUTES_AT))
     const records = bytes.subarray(at + BATCH_HEADER_BYTES, end)
-    if (codec === null) readRecords(records, bytes, at, messages)
-    else if (records.length > 0) {
+    if (codec === null || records.length === 0) readRecords(records, bytes, at, messages)
+    else {
       let unpacked: Buffer
       try {
         unpacked = await codec.decompress(records)
@@ -150,25 +152,43 @@ function readRecords(records: Buffer, bytes: Buffer, at: number, messages: Fetch
   const appendTime =
     (attributes & LOG_APPEND_TIME) === 0 ? undefined : Number(bytes.readBigInt64BE(at + MAX_TIMESTAMP_AT))
   const count = bytes.readInt32BE(at + COUNT_AT)
-  if (count * MIN_RECORD_BYTES > records.length)
+  if (count < 0 || count * MIN_RECORD_BYTES > records.length)
     throw damaged(bytes, at, `${records.length} bytes cannot be ${count} records`)
+  const lastDelta = bytes.readInt32BE(at + LAST_OFFSET_DELTA_AT)
+  // A broker takes a batch only when it has a record for each of its offsets, and does not look at what an unpacked record says of its own.
+  const isWhole = count === lastDelta + 1
   const inTransaction = (attributes & IN_TRANSACTION) !== 0
   const context: BatchContext = {
     producerId: inTransaction ? String(bytes.readBigInt64BE(at + PRODUCER_ID_AT)) : '-1',
     inTransaction,
     isControlBatch: (attributes & IS_CONTROL) !== 0,
-    lastOffset: baseOffset + bytes.readInt32BE(at + LAST_OFFSET_DELTA_AT),
+    lastOffset: baseOffset + lastDelta,
   }
+  if (count === 0) messages.push(endOfEmptied(context, appendTime ?? firstTimestamp))
   const reader = new RecordReader(records, 0)
+  let delta = -1
   for (let index = 0; index < count; index++) {
     const end = reader.beginRecord()
     const timestampDelta = reader.varint()
-    const offset = baseOffset + reader.varint()
+    const named = reader.varint()
     const keyAt = reader.at
     if (!reader.skipRest(end)) throw damaged(bytes, at, `its record ${index} is cut short`)
+    if (isWhole) delta = index
+    else if (named > delta && named <= lastDelta) delta = named
+    else throw damaged(bytes, at, `its record ${index} names offset ${baseOffset + named}`)
     const appendTimeMs = appendTime ?? firstTimestamp + timestampDelta
-    messages.push(new FetchedMessage(records, keyAt, end - keyAt, offset, appendTimeMs, context))
+    messages.push(new FetchedMessage(records, keyAt, end - keyAt, baseOffset + delta, appendTimeMs, context))
   }
+}
+
+/**
+ * Compaction keeps the head of a batch that it has emptied when it is the last one of its producer. A consumer must go over it: of a fetch that brings
+ * nothing else kafkajs would see nothing, and ask for the same again. So it ends in a control record, which nobody is shown.
+ */
+function endOfEmptied(context: BatchContext, appendTimeMs: number): FetchedMessage {
+  const { length } = NO_RECORD
+  const hidden = { ...context, isControlBatch: true }
+  return new FetchedMessage(NO_RECORD, 0, length, context.lastOffset, appendTimeMs, hidden)
 }
 
 function damaged(bytes: Buffer, at: number, reason: string): Error {

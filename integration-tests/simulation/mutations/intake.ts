@@ -48,8 +48,14 @@ export const INTAKE_MUTATIONS: readonly Mutation[] = [
   mutation(
     'rest of a batch taken after reading was paused',
     `${SOURCE}intake.ts`,
-    'if (table.isPaused && task.position <= batch.lastOffset) {',
-    'if (table.isPaused && task.position < 0) {',
+    '        if (table.isPaused) {\n          counters.refusedBatches += 1\n          return task.position - 1',
+    '        if (table.isPaused && task.position < 0) {\n          counters.refusedBatches += 1\n          return task.position - 1',
+  ),
+  mutation(
+    'batch left before what is hidden at its end',
+    `${SOURCE}intake.ts`,
+    '        if (!this.#takeRecord(task, record)) return task.position > before ? task.position - 1 : NOTHING_TAKEN\n',
+    '        if (!this.#takeRecord(task, record)) return task.position > before ? task.position - 1 : NOTHING_TAKEN\n        if (table.isPaused && task.position <= batch.lastOffset) return task.position - 1\n',
   ),
   mutation(
     'offsets without a record at the end of a batch not settled',

@@ -16,7 +16,7 @@ interface FetchPartition {
 
 interface FetchRequest {
   maxBytes: number
-  topics: { readonly topic: string; partitions: FetchPartition[] }[]
+  topics: { readonly topic: string; readonly partitions: FetchPartition[] }[]
 }
 
 interface FetchMessage {
@@ -47,14 +47,13 @@ interface FetchCluster {
 }
 
 /**
- * Bounds what kafkajs holds of fetches. It asks the cluster for the broker before each one: here size and order of its partitions are set,
+ * Bounds what kafkajs holds of fetches. It asks the cluster for the broker before each one: here the sizes of its partitions are set,
  * and what the answer may become in memory; records of aborted transactions are hidden, and where nothing is left to show its end is. All brokers together keep to the share, since kafkajs fetches from each by itself.
  */
 export class BoundedFetch {
   readonly #settings: SourceSettings
   readonly #cluster: FetchCluster
   readonly #observed = new WeakSet<FetchBroker>()
-  #turn = 0
   /** Fetches that brought more than fitted. */
   cuts = 0
 
@@ -146,16 +145,13 @@ export class BoundedFetch {
     return response
   }
 
-  /** Another partition comes first each time: a broker fills an answer in the order of the request, and what comes last may be cut. */
+  /** The order is left to kafkajs, which shuffles it: a broker fills an answer in the order of the request, and what comes last may be cut. */
   #shape(request: FetchRequest, sizer: FetchSizer): void {
     const count = request.topics.reduce((sum, { partitions }) => sum + partitions.length, 0)
     const { maxBytes, maxBytesPerPartition } = sizer.next(count)
     request.maxBytes = maxBytes
-    this.#turn += 1
-    for (const topic of request.topics) {
-      const first = this.#turn % Math.max(1, topic.partitions.length)
-      topic.partitions = [...topic.partitions.slice(first), ...topic.partitions.slice(0, first)]
-      for (const partition of topic.partitions) partition.maxBytes = maxBytesPerPartition
+    for (const { partitions } of request.topics) {
+      for (const partition of partitions) partition.maxBytes = maxBytesPerPartition
     }
   }
 

@@ -144,6 +144,7 @@ export class Committer {
     task.confirmedVersion = version
     task.confirmedOffset = entry.offset
     task.mustCommit = false
+    task.startsOver = false
     task.dirtySinceMs = task.version === version ? undefined : builtAtMs
     if (this.#deps.isReadingLedger()) return
     task.triedOffsets.clear()

@@ -65,13 +65,14 @@ export class Intake {
     const before = task.position
     try {
       for (const record of batch.records) {
-        if (record.offset > task.position) this.#skipTo(task, record.offset)
-        if (!this.#takeRecord(task, record)) return task.position > before ? task.position - 1 : NOTHING_TAKEN
-        // A record may close traces, and those fill the share: the rest of the batch waits where the log keeps it.
-        if (table.isPaused && task.position <= batch.lastOffset) {
+        // A record may close traces, and those fill the share: the rest of the batch waits where the log keeps it. What is hidden behind
+        // the last record does not: whoever resolves that one makes kafkajs go on behind the batch.
+        if (table.isPaused) {
           counters.refusedBatches += 1
           return task.position - 1
         }
+        if (record.offset > task.position) this.#skipTo(task, record.offset)
+        if (!this.#takeRecord(task, record)) return task.position > before ? task.position - 1 : NOTHING_TAKEN
       }
     } catch (cause) {
       this.#deps.fail(
@@ -155,6 +156,15 @@ export class Intake {
     table.seek(task)
     table.applyPauses([task])
     if (task.mustCommit) this.#deps.commitNow()
+  }
+
+  /**
+   * The log is asked at once, and not only when a batch begins elsewhere: the client may begin where this task does, or at a row that was committed
+   * since and is out of range like the one before.
+   */
+  onOutOfRange(task: SourceTask): void {
+    task.forgetRow()
+    if (task.isReady && !task.isJumping && !this.#isStopped) this.#askWhy(task)
   }
 
   onJumpStart(task: SourceTask, logStart: number): void {
@@ -279,9 +289,8 @@ export class Intake {
     counters.truncations += 1
     table.drop(task)
     const fresh = table.gain(task.partition)
+    fresh.startOver(former)
     fresh.row = { partition: task.partition, offset: -1, metadata: null }
-    fresh.former = former
-    fresh.mustCommit = true
     table.tellPauses([fresh])
     this.#deps.ask('start', [fresh])
   }

@@ -25,12 +25,21 @@ interface GroupCoordinator extends AskableBroker {
   }): Promise<{
     responses: { partitions: { partition: number; offset: string; metadata: string | null }[] }[]
   }>
-  offsetCommit(request: {
-    groupId: string
-    groupGenerationId: number
-    memberId: string
-    topics: { topic: string; partitions: { partition: number; offset: string; metadata: string }[] }[]
-  }): Promise<unknown>
+  offsetCommit(request: OffsetCommit): Promise<unknown>
+}
+
+interface OffsetCommit {
+  readonly groupId: string
+  readonly groupGenerationId: number
+  readonly memberId: string
+  readonly topics: readonly {
+    readonly topic: string
+    readonly partitions: readonly {
+      readonly partition: number
+      readonly offset: string | number
+      readonly metadata?: string
+    }[]
+  }[]
 }
 
 export interface GroupMember {
@@ -39,6 +48,7 @@ export interface GroupMember {
 }
 
 interface GroupCluster {
+  findBroker(node: { nodeId: string }): Promise<GroupCoordinator>
   findGroupCoordinator(group: { groupId: string }): Promise<GroupCoordinator>
 }
 
@@ -53,14 +63,17 @@ export class KafkajsGroup {
   readonly #groupCluster: GroupCluster
   readonly #observed = new WeakSet<GroupCoordinator>()
   #coordinator: GroupCoordinator | undefined
+  readonly #onRowWiped: (partition: number) => void
   #lastJoin: JoinedGroup | undefined
 
-  constructor(cluster: Cluster, groupId: string, topic: string) {
+  /** @param onRowWiped kafkajs has committed a negative offset of a partition, or tried to */
+  constructor(cluster: Cluster, groupId: string, topic: string, onRowWiped: (partition: number) => void) {
     this.#cluster = cluster
     this.#groupId = groupId
     this.#topic = topic
+    this.#onRowWiped = onRowWiped
     this.#groupCluster = cluster as unknown as GroupCluster
-    this.#observeJoins()
+    this.#observeBrokers()
   }
 
   /** Generation of the last JoinGroup that succeeded as this member. kafkajs tells it to nobody before the first heartbeat. */
@@ -175,21 +188,36 @@ export class KafkajsGroup {
     return this.#coordinator
   }
 
-  /** kafkajs asks this very object for the coordinator before each join: so the answer to JoinGroup can be seen. */
-  #observeJoins(): void {
-    const find = this.#groupCluster.findGroupCoordinator.bind(this.#groupCluster)
-    this.#groupCluster.findGroupCoordinator = async (group) => {
-      const coordinator = await find(group)
-      if (!this.#observed.has(coordinator)) {
-        this.#observed.add(coordinator)
-        const join = coordinator.joinGroup.bind(coordinator)
-        coordinator.joinGroup = async (request) => {
+  /** kafkajs asks this very object for each broker: so the answer to JoinGroup can be seen, and what kafkajs commits of its own accord. */
+  #observeBrokers(): void {
+    const find = this.#groupCluster.findBroker.bind(this.#groupCluster)
+    this.#groupCluster.findBroker = async (node) => {
+      const broker = await find(node)
+      if (!this.#observed.has(broker)) {
+        this.#observed.add(broker)
+        const join = broker.joinGroup.bind(broker)
+        broker.joinGroup = async (request) => {
           this.#lastJoin = undefined
           this.#lastJoin = await join(request)
           return this.#lastJoin
         }
+        const commit = broker.offsetCommit.bind(broker)
+        broker.offsetCommit = async (request) => {
+          try {
+            return await commit(request)
+          } finally {
+            this.#noteWiped(request)
+          }
+        }
       }
-      return coordinator
+      return broker
+    }
+  }
+
+  #noteWiped({ topics }: OffsetCommit): void {
+    for (const { topic, partitions } of topics) {
+      if (topic !== this.#topic) continue
+      for (const { partition, offset } of partitions) if (Number(offset) < 0) this.#onRowWiped(partition)
     }
   }
 }

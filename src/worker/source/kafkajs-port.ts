@@ -54,7 +54,9 @@ export class KafkajsPort implements SourcePort {
           instanceId: settings.instanceId,
           onJoinStarting: () => this.#state?.onJoinStarting(),
           onCluster: (cluster) => {
-            this.#group = new KafkajsGroup(cluster, settings.groupId, settings.topic)
+            this.#group = new KafkajsGroup(cluster, settings.groupId, settings.topic, (partition) =>
+              this.#state?.onRowWiped(partition),
+            )
             this.#fetches = new BoundedFetch(cluster, settings)
           },
         }),

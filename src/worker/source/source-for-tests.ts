@@ -125,14 +125,14 @@ export class SourceBench {
     this.port.effects = []
   }
 
-  /** Hands over the records `[from, to]`. */
-  batch(partition: number, from: number, to: number, fetchedOffset = from): number {
+  /** Hands over the records `[from, to]`; what lies behind them, up to `lastOffset`, is not shown. */
+  batch(partition: number, from: number, to: number, fetchedOffset = from, lastOffset = to): number {
     const records = Array.from({ length: to - from + 1 }, (_, i) => this.#record(from + i))
     return this.state.onBatch({
       partition,
       fetchedOffset,
-      lastOffset: to,
-      highWatermark: to + 1,
+      lastOffset,
+      highWatermark: lastOffset + 1,
       records,
       isStale: false,
     })

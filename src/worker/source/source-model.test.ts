@@ -142,6 +142,9 @@ class Model {
       // kafkajs: OffsetOutOfRange wipes the row and goes to the log start.
       this.row = { offset: -2, metadata: '' }
       this.#position = this.logStart
+      this.bench.state.onRowWiped(0)
+      this.#applyEffects()
+      return
     }
     const to = Math.min(this.logEnd, this.#position + count)
     if (to === this.#position) return

@@ -281,6 +281,64 @@ test('a topic that was created anew is read from its start, though its log goes 
   )
 })
 
+test('a row that the client has wiped is committed again, though no batch began elsewhere and nothing changed since', async () => {
+  const bench = new SourceBench()
+  bench.open([0])
+  bench.batch(0, 0, 9)
+  bench.handler(0).task.settle([0, 1, 4])
+  await bench.pass(1_100)
+  const { entries } = bench.confirm()
+  const wipe = () => {
+    bench.port.effects = []
+    bench.state.onRowWiped(0)
+    assert.deepEqual(bench.port.take('pause'), [{ kind: 'pause', partitions: [0] }])
+    bench.answerOffsets(0)
+    bench.answerOffsets(10)
+    assert.deepEqual(bench.port.take('seek'), [{ kind: 'seek', partition: 0, offset: 10 }])
+    assert.deepEqual(bench.port.take('resume'), [{ kind: 'resume', partitions: [0] }])
+  }
+  wipe()
+  const [again] = bench.port.take('commit')
+  assert.deepEqual(again?.request.entries, entries)
+  // Wiped once more while the answer is on its way: that says nothing of the row.
+  wipe()
+  bench.state.onCommitted(again!.request.id, {
+    confirmed: entries,
+    error: undefined,
+    isMetadataTooLarge: false,
+  })
+  assert.deepEqual(bench.confirm().entries, entries)
+  bench.state.onRowWiped(7)
+  await bench.pass(1_100)
+  assert.deepEqual(bench.port.take('commit'), [])
+})
+
+test('a kept task whose row is gone from the group commits it again, though nothing changed', async () => {
+  const bench = new SourceBench()
+  bench.open([0])
+  bench.batch(0, 0, 9)
+  bench.handler(0).task.settle([0, 1, 4])
+  await bench.pass(1_100)
+  const { entries } = bench.confirm()
+  bench.join([0], 'm', 2)
+  bench.answerLedger([{ partition: 0, offset: -2, metadata: '' }])
+  await bench.pass(1_100)
+  assert.deepEqual(bench.confirm().entries, entries)
+  assert.equal(bench.handler(0).isLost, false)
+})
+
+test('records that retention deleted unread are gone over when the offset is out of range, before any batch has come', () => {
+  const bench = new SourceBench()
+  bench.open([0])
+  bench.batch(0, 0, 9)
+  bench.state.onRowWiped(0)
+  assert.equal(bench.answerOffsets(30), 1)
+  assert.deepEqual(bench.port.take('seek'), [{ kind: 'seek', partition: 0, offset: 30 }])
+  assert.equal(bench.port.take('commit').length, 1)
+  assert.equal(bench.batch(0, 30, 31), 31)
+  assert.equal(bench.state.stats().lostByRetention, 20)
+})
+
 test('what was not settled of a topic that is gone is not counted as lost by the retention of the one that came after it', () => {
   const bench = new SourceBench()
   bench.open([0])
@@ -290,6 +348,47 @@ test('what was not settled of a topic that is gone is not counted as lost by the
   bench.answerOffsets(6)
   assert.equal(bench.state.stats().lostByRetention, 0)
   assert.equal(bench.batch(0, 6, 7), 7)
+})
+
+test('a partition that is read again from its start is so whatever the group says, until it has committed: that is of the former log', () => {
+  const former = [{ partition: 0, offset: 8, metadata: null }]
+  const begin = () => {
+    const bench = new SourceBench()
+    bench.open([0])
+    bench.batch(0, 0, 9)
+    bench.join([0], 'm', 2)
+    return bench
+  }
+  const isReadFromStart = (bench: SourceBench) => {
+    bench.answerOffsets(0)
+    assert.equal(bench.state.stats().tasks[0]?.position, 0)
+    assert.equal(bench.batch(0, 0, 120), 120)
+    bench.confirm()
+  }
+
+  const early = begin()
+  early.state.onTopicCreatedAnew()
+  early.answerLedger(former)
+  isReadFromStart(early)
+
+  const late = begin()
+  late.state.onTopicCreatedAnew()
+  late.answerOffsets(0)
+  late.answerLedger(former)
+  isReadFromStart(late)
+
+  for (const memberId of ['m', 'another']) {
+    const joined = begin()
+    joined.answerLedger([{ partition: 0, offset: -1, metadata: null }])
+    joined.state.onTopicCreatedAnew()
+    joined.join([0], memberId, 3)
+    joined.answerLedger(former)
+    isReadFromStart(joined)
+    joined.join([0], memberId, 4)
+    joined.answerLedger([{ partition: 0, offset: 90, metadata: null }])
+    joined.answerOffsets(0)
+    assert.equal(joined.state.stats().tasks[0]?.position, 90, 'it has committed since')
+  }
 })
 
 test('a kept task whose committed row is told late, from before its first commit, goes on', async () => {
@@ -456,6 +555,21 @@ test('what still comes while reading is paused is left, from the record on that 
   assert.deepEqual([bench.handler(0).taken.length, bench.handler(1).taken.length], [6, 6])
   const { jumps, refusedBatches, records } = bench.state.stats()
   assert.deepEqual({ jumps, refusedBatches, records }, { jumps: 0, refusedBatches: 2, records: 12 })
+})
+
+test('a batch whose last record fills the memory is taken to its end: what lies behind it is not shown, and the client goes on there', () => {
+  const bench = new SourceBench()
+  bench.open([0])
+  bench.handler(0).answer = ({ offset }) => {
+    if (offset === 5) bench.state.pause('memory')
+    return 'taken'
+  }
+  assert.equal(bench.batch(0, 0, 5, 0, 7), 7)
+  assert.equal(bench.state.stats().tasks[0]?.position, 8)
+  bench.state.resume('memory')
+  assert.equal(bench.batch(0, 8, 9), 9)
+  const { jumps, refusedBatches } = bench.state.stats()
+  assert.deepEqual({ jumps, refusedBatches }, { jumps: 0, refusedBatches: 0 })
 })
 
 test('pausing has reasons: the last one taken back resumes, and a blocked partition stays paused', () => {

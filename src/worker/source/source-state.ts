@@ -7,6 +7,7 @@ import { crashReason } from './crash-reason.ts'
 import { Intake, NOTHING_TAKEN } from './intake.ts'
 import { LogQuestions, type QuestionKind } from './log-questions.ts'
 import { Membership } from './membership.ts'
+import type { SettledSet } from './settled-set.ts'
 import type { SourceSettings } from './source-options.ts'
 import type { CommitResult, CommittedRow, SourceBatch, SourcePort } from './source-port.ts'
 import { SourceCounters, type SourceStats, sourceStats } from './source-stats.ts'
@@ -176,6 +177,14 @@ export class SourceState {
     this.#guard('commit', () => this.#committer.onCommitted(id, result))
   }
 
+  /** An offset was out of range, and the client has overwritten what the group knows of the partition, or tried to. */
+  onRowWiped(partition: number): void {
+    this.#guard('wiped row', () => {
+      const task = this.#table.get(partition)
+      if (task !== undefined) this.#intake.onOutOfRange(task)
+    })
+  }
+
   /** Takes a batch. Returns the last offset that was taken, or {@link NOTHING_TAKEN}. Never throws. */
   onBatch(batch: SourceBatch): number {
     return this.#failure === undefined ? this.#intake.take(batch) : NOTHING_TAKEN
@@ -257,21 +266,25 @@ export class SourceState {
 
   #takeOver(partitions: readonly number[], isClean: boolean): void {
     const owned = new Set(partitions)
+    const startingOver = new Map<number, SettledSet | undefined>()
     for (const task of this.#table.all()) {
+      if (task.startsOver) startingOver.set(task.partition, task.former)
       if (isClean && task.isReady && owned.has(task.partition)) this.#table.keep(task)
       else this.#table.drop(task)
     }
     for (const partition of owned) {
-      if (this.#table.get(partition) === undefined) this.#table.gain(partition)
+      if (this.#table.get(partition) !== undefined) continue
+      const task = this.#table.gain(partition)
+      if (startingOver.has(partition)) task.startOver(startingOver.get(partition))
     }
     this.#table.tellPauses(this.#table.all())
   }
 
   #onRow(row: CommittedRow): void {
     const task = this.#table.get(row.partition)
-    if (task === undefined) return
+    if (task === undefined || (task.isReady && task.startsOver)) return
     if (!task.isReady) {
-      task.row = row
+      task.row = task.startsOver ? { ...row, offset: -1, metadata: null } : row
     } else if (row.offset < 0) {
       task.mustCommit = true
     } else if (row.offset !== task.confirmedOffset && !task.triedOffsets.has(row.offset)) {

@@ -27,6 +27,8 @@ export class SourceTask implements Task {
   /** What the ledger says, while the end of the log is asked for. */
   begins: { readonly settled: SettledSet; readonly logStart: number } | undefined
 
+  /** Begins where its log does, whatever the group says, until it has committed itself: what the group says is of a log that is no more. */
+  startsOver = false
   /** What the task before this one had settled, when the log was found to be shorter than what that one had read. */
   former: SettledSet | undefined
 
@@ -84,6 +86,14 @@ export class SourceTask implements Task {
     return this.#settled.watermark
   }
 
+  /** @param former what was settled of this very log before it was cut, as far as it is not yet known to be there; undefined = it was another log */
+  startOver(former: SettledSet | undefined): void {
+    this.startsOver = true
+    this.former = former
+    // At once: whoever comes after us would believe what the group says.
+    this.mustCommit = true
+  }
+
   /** The ledger has been read: the task begins at its watermark. */
   open(settled: SettledSet, confirmedOffset: number): void {
     this.#settled = settled
@@ -109,6 +119,11 @@ export class SourceTask implements Task {
     const count = this.#settled.settleRange(from, to)
     if (count > 0) this.#changed()
     return count
+  }
+
+  /** The group's row is gone: it must be committed again, and a commit that is on its way may have come before. */
+  forgetRow(): void {
+    this.#changed()
   }
 
   unblock(): void {

@@ -22,7 +22,12 @@ let made = 0
 const ended: ReadableSpan[] = []
 const newSid = () => `new-${++made}`
 const provider = new TracerProvider({
-  spanProcessors: [new SidSpanProcessor({ newSid, endedSpans: { add: (span) => ended.push(span) } })],
+  spanProcessors: [
+    new SidSpanProcessor({
+      newSid,
+      endedSpans: { add: (span) => ended.push(span), forceFlush: async () => undefined },
+    }),
+  ],
 })
 const tracer = provider.getTracer('test')
 const sidOf = (span: Span) => boxOfSpan(span)?.identity.sid

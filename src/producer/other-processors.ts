@@ -1,4 +1,4 @@
-import type { TracerProvider } from '@opentelemetry/sdk-trace'
+import type { SpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import type { Logger } from '../telemetry/logger.ts'
 
 /**
@@ -7,17 +7,22 @@ import type { Logger } from '../telemetry/logger.ts'
  */
 export class OtherProcessors {
   readonly #provider: TracerProvider
-  readonly #count: number
+  readonly #processors: readonly SpanProcessor[]
   readonly #logger: Logger
 
-  constructor(provider: TracerProvider, count: number, logger: Logger) {
+  /** @param provider has them, and is shut down with them */
+  constructor(provider: TracerProvider, processors: readonly SpanProcessor[], logger: Logger) {
     this.#provider = provider
-    this.#count = count
+    this.#processors = processors
     this.#logger = logger
   }
 
   async flush(timeoutMs: number): Promise<void> {
-    if (this.#count > 0) await this.#within(timeoutMs, this.#provider.forceFlush(), 'flush')
+    if (this.#processors.length === 0) return
+    // Not by the provider, which would wait for Kafka, too, by a time of its own.
+    const flush = async (processor: SpanProcessor) => await processor.forceFlush()
+    const flushed = Promise.allSettled(this.#processors.map(flush))
+    await this.#within(timeoutMs, flushed.then(throwFirst), 'flush')
   }
 
   /** A batch that they hold would be lost with the process. */
@@ -36,4 +41,8 @@ export class OtherProcessors {
     await Promise.race([done, timeUp])
     clearTimeout(timer)
   }
+}
+
+function throwFirst(results: readonly PromiseSettledResult<void>[]): void {
+  for (const result of results) if (result.status === 'rejected') throw result.reason
 }

@@ -19,7 +19,7 @@ import { createKafka } from '../kafka/client.ts'
 import type { NodeTraceLog as NodeTraceLogRecord } from '../model/node-trace-log.ts'
 import { SidGenerator } from '../model/sid.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import type { ItemStats, RecordKind } from './delivery-counts.ts'
+import { type ItemStats, RECORD_KINDS, type RecordKind } from './delivery-counts.ts'
 import { observeDelivery } from './delivery-metrics.ts'
 import { furtherProcessors } from './further-exporters.ts'
 import { harmlessLogger } from './harmless.ts'
@@ -69,7 +69,7 @@ export interface TracingStats {
 export class TracingService {
   /** For spans of the application's own: `tracer.startActiveSpan(…)`. Any other tracer of `@opentelemetry/api` does as well. */
   readonly tracer: Tracer
-  /** For an OpenTelemetry that somebody else has set up: as one of its span processors it sends spans here. `flush` and `shutdown` stay this service's. */
+  /** For an OpenTelemetry that somebody else has set up: as one of its span processors it sends spans here, and flushes with it. `shutdown` stays this service's. */
   readonly spanProcessor: SpanProcessor
   readonly #sids: SidGenerator
   readonly #producer: CheckedProducer
@@ -157,7 +157,7 @@ export class TracingService {
           : (config.sampler ?? new ParentBasedSampler({ root: new AlwaysOnSampler() })),
       ),
     })
-    this.#others = new OtherProcessors(this.#provider, others.length, logger)
+    this.#others = new OtherProcessors(this.#provider, others, logger)
     this.tracer = this.#provider.getTracer(config.serviceName)
   }
 
@@ -219,18 +219,19 @@ export class TracingService {
   }
 
   /**
-   * Sends what ended so far, to the exporters beside Kafka too: after each request, where the process may be frozen then. True when Kafka has all of
-   * it, false when the time was up before. Never rejects.
+   * Sends what ended so far, to the exporters beside Kafka too: after each request, where the process may be frozen then. True when Kafka has all that
+   * waited, false when the time was up before, or something was dropped meanwhile (`stats` says why). Never rejects.
    */
   async flush(timeoutMs: number = DEFAULT_FLUSH_MS): Promise<boolean> {
     const limitMs = waitTime(timeoutMs)
+    const before = this.#dropped
     const [isDrained] = await Promise.all([this.#drain(limitMs), this.#others.flush(limitMs)])
-    return isDrained
+    return isDrained && this.#dropped === before
   }
 
   /**
    * Flushes, disconnects, and gives up, counted, what neither Kafka nor the spool has by then; the configuration's own processors are shut down in the
-   * same time. True when nothing was given up. Never rejects.
+   * same time. True when nothing was dropped since it was called. Never rejects.
    */
   shutdown(timeoutMs: number = DEFAULT_FLUSH_MS): Promise<boolean> {
     this.#shutdown ??= this.#close(waitTime(timeoutMs))
@@ -244,7 +245,7 @@ export class TracingService {
   async #close(timeoutMs: number): Promise<boolean> {
     const endMs = performance.now() + timeoutMs
     const leftMs = () => Math.max(0, endMs - performance.now())
-    const dropped = this.#droppedAtEnd
+    const dropped = this.#dropped
     const firstMs = timeoutMs * FIRST_FLUSH_SHARE
     await Promise.all([this.#flushOrPark(firstMs), this.#others.shutdown(firstMs)])
     // Requests that were under way went on with their traces until now; what ended of them has the rest of the time.
@@ -255,11 +256,13 @@ export class TracingService {
     await this.#producer.close({ timeoutMs: leftMs() })
     await this.#queue.closeSpool()
     this.#endMetrics()
-    return (isFlushed || this.#hasSpool) && this.#droppedAtEnd === dropped
+    return (isFlushed || this.#hasSpool) && this.#dropped === dropped
   }
 
-  get #droppedAtEnd(): number {
-    return this.#queue.stats('spans').dropped.shutdown + this.#queue.stats('log').dropped.shutdown
+  /** Spans and logs, for whatever reason. */
+  get #dropped(): number {
+    const counts = RECORD_KINDS.flatMap((kind) => Object.values(this.#queue.stats(kind).dropped))
+    return counts.reduce((sum, count) => sum + count, 0)
   }
 
   async #drain(timeoutMs: number): Promise<boolean> {

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   appendFileSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -13,7 +14,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { silentLogger } from '../telemetry/logger.ts'
+import { type Logger, silentLogger } from '../telemetry/logger.ts'
 import { Spool, type SpooledRecord } from './spool.ts'
 import type { NumberedRecord } from './spool-format.ts'
 import { SpoolLock } from './spool-lock.ts'
@@ -36,7 +37,7 @@ const records = (from: number, to: number, bytes?: number) =>
 const asText = ({ kind, sid, items, framed }: NumberedRecord) =>
   `${kind} ${sid} ${items} ${framed.toString('hex')}`
 
-function open(root: string, limits: { maxBytes?: number; segmentBytes?: number } = {}) {
+function open(root: string, options: { maxBytes?: number; segmentBytes?: number; logger?: Logger } = {}) {
   const lost: Record<string, number> = {}
   const recovered = { spans: 0, log: 0 }
   const spool = new Spool({
@@ -48,7 +49,7 @@ function open(root: string, limits: { maxBytes?: number; segmentBytes?: number }
     onLost: (kind, items, reason) => {
       lost[`${reason} ${kind}`] = (lost[`${reason} ${kind}`] ?? 0) + items
     },
-    ...limits,
+    ...options,
   })
   return { spool, lost, recovered }
 }
@@ -126,6 +127,44 @@ test('garbage in place of a length, a segment of nothing, and a file of somebody
   await next.spool.adopt()
   assert.deepEqual((await readAll(next.spool)).map(asText), [record(1), record(4)].map(asText))
   await next.spool.close()
+})
+
+test('a segment that cannot be read, or is of another version, keeps none of the others, stays, and is told once; the folder is locked by nobody then', async (t) => {
+  const root = temporaryFolder(t)
+  const first = open(root, { segmentBytes: 1 })
+  for (const number of [1, 2, 3, 4]) await first.spool.append([record(number)], 0)
+  await first.spool.close()
+  const [, two, three] = segmentsOf(root)
+  rmSync(two!)
+  // What cannot be read even by root.
+  mkdirSync(two!)
+  const bytes = readFileSync(three!)
+  bytes[7] = 2
+  writeFileSync(three!, bytes)
+  const warnings: unknown[] = []
+  const next = open(root, { logger: { ...silentLogger, warn: ({ segment }) => void warnings.push(segment) } })
+  await next.spool.adopt()
+  const read = await readAll(next.spool)
+  assert.deepEqual(read.map(asText), [record(1), record(4)].map(asText))
+  for (const one of read) next.spool.settle(one.segment, one)
+  await next.spool.close()
+  const again = open(root, {
+    logger: { ...silentLogger, warn: ({ segment }) => void warnings.push(segment) },
+  })
+  await again.spool.adopt()
+  await again.spool.adopt()
+  assert.equal(again.spool.hasUnread, false)
+  assert.deepEqual(segmentsOf(root), [two, three])
+  const names = ['0000000002.spool', '0000000003.spool']
+  assert.deepEqual(warnings, [...names, ...names])
+  // A process of the version that wrote it.
+  bytes[7] = 1
+  writeFileSync(three!, bytes)
+  const older = open(root)
+  await older.spool.adopt()
+  assert.deepEqual((await readAll(older.spool)).map(asText), [asText(record(3))])
+  await older.spool.close()
+  await again.spool.close()
 })
 
 test('records that go bad on disk while this process lives are counted as damaged', async (t) => {
@@ -224,6 +263,21 @@ test('a disk that does not take a record counts none of it, and the next one is 
   assert.equal(spool.items('spans'), 2)
   await spool.append([record(4)], 0)
   assert.deepEqual((await readAll(spool)).map(asText), [asText(record(4))])
+  await spool.close()
+})
+
+test('a folder that somebody has tidied away is made anew, and what was in it is counted as damaged', async (t) => {
+  const root = temporaryFolder(t)
+  const { spool, lost } = open(root, { segmentBytes: 1 })
+  await spool.append([record(1)], 0)
+  await spool.append([record(3)], 0)
+  assert.deepEqual((await spool.read()).map(asText), [asText(record(1))])
+  for (const name of readdirSync(root)) rmSync(join(root, name), { recursive: true })
+  await assert.rejects(spool.append([record(4)], 0), { code: 'ENOENT' })
+  await spool.append([record(4)], 0)
+  assert.deepEqual((await readAll(spool)).map(asText), [asText(record(4))])
+  assert.deepEqual(lost, { 'spool_damaged log': 1 })
+  assert.deepEqual([spool.items('spans'), spool.items('log')], [4, 0])
   await spool.close()
 })
 

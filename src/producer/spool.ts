@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Logger } from '../telemetry/logger.ts'
 import { type ItemsByKind, RECORD_KINDS, type RecordKind } from './delivery-counts.ts'
 import type { EncodedRecord } from './encoded-record.ts'
-import { type Segment, SpoolFolder } from './spool-folder.ts'
+import { type FoundFaults, type Segment, SpoolFolder } from './spool-folder.ts'
 import type { NumberedRecord } from './spool-format.ts'
 
 export interface SpoolOptions {
@@ -49,6 +49,8 @@ export class Spool {
   #isClosed = false
   #isAdopting = false
   readonly #removals = new Set<Promise<void>>()
+  /** Of other processes, that have been told: each is met again and again. */
+  readonly #unreadable = new Set<string>()
 
   constructor(options: SpoolOptions) {
     this.#options = { maxBytes: 256 * 1024 * 1024, segmentBytes: 1024 * 1024, ...options }
@@ -111,6 +113,13 @@ export class Spool {
       this.#bytes += segment.bytes - before
       for (const { kind, items } of records) this.#held[kind] += items
       return segment
+    } catch (error) {
+      // Somebody has tidied the folder away (a cleaner of old files): the next record makes a new one.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+        this.#folder = undefined
+        await folder.close(false)
+      }
+      throw error
     } finally {
       const appended = this.#appending
       this.#appending = undefined
@@ -187,16 +196,14 @@ export class Spool {
   async #adoptFolder(path: string): Promise<void> {
     const folder = await SpoolFolder.adopt(path)
     if (folder === undefined) return
-    const found: Segment[] = []
     const { logger, onRecovered } = this.#options
-    const onDamage = (segment: string, damages: number) =>
-      logger.warn(
-        { folder: path, segment, damages },
-        'a segment of the spool is torn or damaged: the rest of it is sent',
-      )
-    for await (const segment of folder.segments(onDamage)) {
-      if (segment.records > 0) found.push(segment)
-      else await folder.remove(segment)
+    let found: Segment[]
+    try {
+      found = await this.#segmentsOf(folder)
+    } catch (error) {
+      // Locked by nobody who does nothing with it.
+      await folder.close(false)
+      throw error
     }
     if (found.length === 0 || this.#isClosed) {
       await folder.close(found.length === 0)
@@ -214,6 +221,33 @@ export class Spool {
     }
     logger.info({ folder: path, segments: found.length }, 'taking over the spool of a process that is gone')
     await this.#makeRoom(0)
+  }
+
+  async #segmentsOf(folder: SpoolFolder): Promise<Segment[]> {
+    const { logger } = this.#options
+    const { path } = folder
+    const faults: FoundFaults = {
+      onDamage: (segment, damages) =>
+        logger.warn(
+          { folder: path, segment, damages },
+          'a segment of the spool is torn or damaged: the rest of it is sent',
+        ),
+      onUnreadable: (segment, error) => {
+        const name = join(path, segment)
+        if (this.#unreadable.has(name)) return
+        this.#unreadable.add(name)
+        logger.warn(
+          { folder: path, segment, cause: String(error) },
+          'a segment of the spool cannot be read, and is left where it is: the others are sent',
+        )
+      },
+    }
+    const found: Segment[] = []
+    for await (const segment of folder.segments(faults)) {
+      if (segment.records > 0) found.push(segment)
+      else await folder.remove(segment)
+    }
+    return found
   }
 
   async #makeRoom(bytes: number): Promise<void> {

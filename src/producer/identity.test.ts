@@ -94,6 +94,8 @@ test('what injectContext writes, extractContext reads: objects, maps, bytes, and
         Object.entries(headers).map(([name, value]) => [name.toUpperCase(), [Buffer.from(value)]]),
       ),
       Trace.injectContext(new Headers()),
+      Trace.injectContext(new Map<string, string>()),
+      new Map(Object.entries(headers).map(([name, value]) => [name.toUpperCase(), value])),
     ]) {
       const extracted = Trace.extractContext(carrier)
       assert.equal(Trace.sid(extracted), sid)

@@ -150,12 +150,21 @@ const carrierSetter: TextMapSetter = {
 const carrierGetter: TextMapGetter = {
   keys: (carrier: unknown) => (isMap(carrier) ? [] : Object.keys(carrier as Record<string, unknown>)),
   get(carrier: unknown, key: string): string | string[] | undefined {
-    if (isMap(carrier)) return asText(carrier.get(key))
+    if (isMap(carrier)) {
+      const value = carrier.get(key)
+      // `Headers` and gRPC's metadata find a name in any case by themselves.
+      return asText(value === undefined && carrier instanceof Map ? anyCase(carrier, key) : value)
+    }
     const record = carrier as Record<string, unknown>
     if (record[key] !== undefined) return asText(record[key])
     const found = Object.keys(record).find((name) => name.toLowerCase() === key)
     return found === undefined ? undefined : asText(record[found])
   },
+}
+
+function anyCase(map: ReadonlyMap<unknown, unknown>, key: string): unknown {
+  for (const [name, value] of map) if (typeof name === 'string' && name.toLowerCase() === key) return value
+  return undefined
 }
 
 /** Header values come as text, as bytes (Kafka), or several of them. */

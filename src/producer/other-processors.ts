@@ -1,5 +1,6 @@
 import type { SpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import type { Logger } from '../telemetry/logger.ts'
+import { within } from './wait-time.ts'
 
 /**
  * The span processors of a service beside the one for Kafka: its exporters to elsewhere, and those that it brought itself. They are waited for, but
@@ -31,15 +32,10 @@ export class OtherProcessors {
   }
 
   async #within(timeoutMs: number, work: Promise<void>, what: string): Promise<void> {
-    let timer: NodeJS.Timeout | undefined
-    const timeUp = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs)
-    })
     const done = work.catch((error: unknown) =>
       this.#logger.warn({ cause: String(error) }, `a span processor of the service failed to ${what}`),
     )
-    await Promise.race([done, timeUp])
-    clearTimeout(timer)
+    await within(timeoutMs, done)
   }
 }
 

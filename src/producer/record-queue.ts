@@ -169,9 +169,9 @@ export class RecordQueue {
     this.#resolveIdle()
   }
 
-  /** Gives the spool back; to be called when nothing is with Kafka any more. */
-  async closeSpool(): Promise<void> {
-    await this.#overflow?.close()
+  /** Gives the spool back, in at most the time given; to be called when nothing is with Kafka any more. */
+  async closeSpool(timeoutMs: number): Promise<void> {
+    await this.#overflow?.close(timeoutMs)
     // What could not be written at the last moment.
     this.#memory.giveUpAll()
   }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -187,6 +188,31 @@ test('neither flush nor shutdown says that all is well when something was droppe
   assert.equal(await spooling.shutdown(2_000), false)
   const { dropped, spooled } = spooling.stats().spans
   assert.deepEqual([dropped.spool_full, spooled], [1, 1])
+})
+
+test('a disk that does not answer holds up no shutdown, which then does not say that all is well', {
+  skip: process.platform === 'win32' && 'there is no mkfifo',
+}, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sidereal-hanging-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  // Stands for a network file system that hangs: what another process left cannot be read to its end.
+  const left = join(folder, '0'.repeat(32))
+  mkdirSync(left)
+  const pipe = join(left, '0000000001.spool')
+  execFileSync('mkfifo', [pipe])
+  const service = new TracingService({
+    serviceName: 'hanging',
+    kafka: { brokers: ['127.0.0.1:1'] },
+    registry: { url: 'http://127.0.0.1:1' },
+    spool: { folder },
+    logger: silentLogger,
+  })
+  service.tracer.startSpan('span', {}, ROOT_CONTEXT).end()
+  assert.equal(await service.shutdown(100), false)
+  const { accepted, waiting, dropped } = service.stats().spans
+  assert.deepEqual([accepted, waiting + dropped.shutdown], [1, 1])
+  // Lets the thread go that reads it.
+  closeSync(openSync(pipe, 'w'))
 })
 
 test('where OpenTelemetry is set up already that is a warning, and its spans come by the span processor', async (t) => {

@@ -1,8 +1,5 @@
-import { randomUUID } from 'node:crypto'
-import { hostname } from 'node:os'
 import { context as contextApi, metrics, propagation, type Tracer, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
-import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources'
 import {
   AlwaysOffSampler,
   AlwaysOnSampler,
@@ -19,7 +16,7 @@ import { createKafka } from '../kafka/client.ts'
 import type { NodeTraceLog as NodeTraceLogRecord } from '../model/node-trace-log.ts'
 import { SidGenerator } from '../model/sid.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import { type ItemStats, RECORD_KINDS, type RecordKind } from './delivery-counts.ts'
+import { droppedOf, type ItemStats, type RecordKind } from './delivery-counts.ts'
 import { observeDelivery } from './delivery-metrics.ts'
 import { furtherProcessors } from './further-exporters.ts'
 import { harmlessLogger } from './harmless.ts'
@@ -30,6 +27,7 @@ import { OtherProcessors } from './other-processors.ts'
 import { PeerNotingSampler } from './peer-noting-sampler.ts'
 import { RecordEncoder } from './record-encoder.ts'
 import { RecordQueue } from './record-queue.ts'
+import { serviceResource } from './service-resource.ts'
 import { SidSpanProcessor } from './sid-span-processor.ts'
 import { Span, type SpanInit } from './span.ts'
 import { SidPropagator } from './trace-context.ts'
@@ -41,6 +39,8 @@ const DEFAULT_FLUSH_MS = 10_000
 const REGISTRY_TIMEOUT_MS = 10_000
 /** Of the time for `shutdown`; the rest is for what ends meanwhile. */
 const FIRST_FLUSH_SHARE = 0.9
+/** Of a time that Kafka has used up. */
+const SPOOL_CLOSE_MS = 500
 const ALREADY_SET =
   'OpenTelemetry was set up in this process before: spans of its tracers do not come to Kafka. Call initTracing first, or add the spanProcessor of a TracingService to what is there'
 const SCHEMAS: Record<RecordKind, BundledSchemaName> = {
@@ -140,15 +140,7 @@ export class TracingService {
     this.spanProcessor = new SidSpanProcessor({ newSid, endedSpans: this.#exporter })
     const others = [...furtherProcessors(config.exporters ?? [], logger), ...(config.spanProcessors ?? [])]
     this.#provider = new TracerProvider({
-      resource: defaultResource().merge(
-        resourceFromAttributes({
-          'host.name': hostname(),
-          'process.pid': process.pid,
-          'service.instance.id': randomUUID(),
-          ...config.resourceAttributes,
-          'service.name': config.serviceName,
-        }),
-      ),
+      resource: serviceResource(config),
       spanLimits: { eventCountLimit: 1_000, ...config.spanLimits },
       spanProcessors: [this.spanProcessor, ...others],
       sampler: new PeerNotingSampler(
@@ -254,15 +246,18 @@ export class TracingService {
     const isFlushed = await this.#flushOrPark(leftMs())
     this.#queue.close()
     await this.#producer.close({ timeoutMs: leftMs() })
-    await this.#queue.closeSpool()
+    await this.#queue.closeSpool(Math.max(leftMs(), SPOOL_CLOSE_MS))
     this.#endMetrics()
-    return (isFlushed || this.#hasSpool) && this.#dropped === dropped
+    return (isFlushed || (this.#hasSpool && this.#waiting === 0)) && this.#dropped === dropped
+  }
+
+  get #waiting(): number {
+    return this.#queue.stats('spans').waiting + this.#queue.stats('log').waiting
   }
 
   /** Spans and logs, for whatever reason. */
   get #dropped(): number {
-    const counts = RECORD_KINDS.flatMap((kind) => Object.values(this.#queue.stats(kind).dropped))
-    return counts.reduce((sum, count) => sum + count, 0)
+    return droppedOf(this.#queue.stats('spans')) + droppedOf(this.#queue.stats('log'))
   }
 
   async #drain(timeoutMs: number): Promise<boolean> {

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { ROOT_CONTEXT } from '@opentelemetry/api'
 import { silentLogger } from '../telemetry/logger.ts'
 import { NodeTraceLog } from './node-trace-log.ts'
+import { Spool } from './spool.ts'
 import { tracingConfigFromEnv } from './tracing-config.ts'
 import { TracingService } from './tracing-service.ts'
 
@@ -169,9 +173,16 @@ test('who may learn and who may name an identity can be said by variables', () =
   assert.deepEqual([read({}).config.identityPeers, read({}).config.baggageHosts], [undefined, undefined])
 })
 
-test('a disabled service records and publishes nothing', async () => {
+test('a disabled service records and publishes nothing, nor what others have left on disk', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sidereal-disabled-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const ignore = () => undefined
+  const left = new Spool({ root: folder, logger: silentLogger, onRecovered: ignore, onLost: ignore })
+  await left.append([{ kind: 'spans', sid: 's', items: 1, framed: Buffer.alloc(50), number: 0 }], 0)
+  await left.close()
   const service = new TracingService({
     ...read({ OTEL_SDK_DISABLED: 'true', SIDEREAL_KAFKA_BROKERS: '127.0.0.1:1' }).config,
+    spool: { folder },
     logger: silentLogger,
   })
   service.tracer.startSpan('x', {}, ROOT_CONTEXT).end()
@@ -179,4 +190,5 @@ test('a disabled service records and publishes nothing', async () => {
   service.publishNodeTraceLog(new NodeTraceLog())
   assert.deepEqual([service.stats().spans.accepted, service.stats().logs.accepted], [0, 0])
   assert.equal(await service.shutdown(), true)
+  assert.equal(service.stats().spans.recovered, 0)
 })

@@ -181,7 +181,7 @@ export function isValidSid(sid: unknown): sid is string {
   return typeof sid === 'string' && sid.length > 0 && Buffer.byteLength(sid) <= MAX_SID_BYTES
 }
 
-function isValidValue(value: unknown): value is string {
+export function isValidValue(value: unknown): value is string {
   return typeof value === 'string' && Buffer.byteLength(value) <= MAX_VALUE_BYTES
 }
 

@@ -2,7 +2,7 @@ import { context as contextApi, diag, trace } from '@opentelemetry/api'
 import type { NodeTraceLog as NodeTraceLogRecord, Usage } from '../model/node-trace-log.ts'
 import { uuidV7 } from '../model/uuid-v7.ts'
 import { asText } from './foreign-values.ts'
-import type { Identity } from './identity.ts'
+import { type Identity, isValidSid, isValidValue } from './identity.ts'
 import { toKeyValues } from './json-value.ts'
 import {
   countsOf,
@@ -190,15 +190,16 @@ export class NodeTraceLog {
 
   /**
    * What is published: a copy. Each call is a further revision of the same log.
-   * @param identity fills what the log does not know itself
+   * @param identity fills what the log does not know itself, or cannot be: a SID over 256 bytes, another part over 1,024
    */
   toRecord(identity: Identity): NodeTraceLogRecord {
-    const sid = recordText(this.sid) || identity.sid
+    const own = recordText(this.sid)
+    const sid = isValidSid(own) ? own : identity.sid
     return {
       sid,
-      appId: recordText(this.appId) || identity.appId,
-      uid: recordText(this.uid) || identity.uid,
-      chatId: recordText(this.chatId) || identity.chatId,
+      appId: partOf(this.appId) || identity.appId,
+      uid: partOf(this.uid) || identity.uid,
+      chatId: partOf(this.chatId) || identity.chatId,
       logId: this.logId,
       revision: this.#revision++,
       traceId: this.#traceId,
@@ -224,6 +225,12 @@ export class NodeTraceLog {
       extra: [],
     }
   }
+}
+
+/** Empty for what is too long to be one: the log is not lost for it. */
+function partOf(value: unknown): string {
+  const text = recordText(value)
+  return isValidValue(text) ? text : ''
 }
 
 function addUsage(a: Usage, b: Usage): Usage {

@@ -121,11 +121,13 @@ export class TracingService {
     })
     // At once, so that an installation without them fails at the start and not with the first span.
     const schemas = { spans: bundledSchema(SCHEMAS.spans).json, log: bundledSchema(SCHEMAS.log).json }
-    this.#hasSpool = config.spool !== undefined
+    // A disabled service does not send for others either.
+    const spool = this.#isDisabled ? undefined : config.spool
+    this.#hasSpool = spool !== undefined
     this.#queue = new RecordQueue({
       topic,
       logger,
-      spool: config.spool,
+      spool,
       send: (name, records, onSettled) => this.#producer.sendEach(name, records, onSettled),
       schemaId: (kind) => registry.register(subjectFor(topic, SCHEMAS[kind]), schemas[kind]),
       ...(config.maxQueueBytes === undefined ? {} : { maxBytes: config.maxQueueBytes }),

@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, open, readdir, readFile, rm, rmdir } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { uuidV7 } from '../model/uuid-v7.ts'
 import type { ItemsByKind } from './delivery-counts.ts'
@@ -80,10 +80,16 @@ export class SpoolFolder {
     return lock === undefined ? undefined : new SpoolFolder(path, lock)
   }
 
+  /** Bytes of the segments that are here, without a look into them. */
+  async size(): Promise<number> {
+    let bytes = 0
+    for (const name of await this.#names()) bytes += (await stat(join(this.path, name))).size
+    return bytes
+  }
+
   /** Finds the segments that are here, and counts what is in them, one after the other. One that cannot be read keeps none of the others. */
   async *segments(faults: FoundFaults): AsyncGenerator<Segment> {
-    const names = (await readdir(this.path)).filter((name) => SEGMENT_NAME.test(name)).sort()
-    for (const name of names) {
+    for (const name of await this.#names()) {
       let bytes: Buffer
       try {
         bytes = await readFile(join(this.path, name))
@@ -175,6 +181,10 @@ export class SpoolFolder {
       // Somebody has put a file here: it is his.
       if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw error
     }
+  }
+
+  async #names(): Promise<string[]> {
+    return (await readdir(this.path)).filter((name) => SEGMENT_NAME.test(name)).sort()
   }
 
   async #cut(segment: Segment): Promise<void> {

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import type { Logger } from '../telemetry/logger.ts'
 import { type ItemsByKind, RECORD_KINDS, type RecordKind } from './delivery-counts.ts'
 import type { EncodedRecord } from './encoded-record.ts'
-import { type FoundFaults, type Segment, SpoolFolder } from './spool-folder.ts'
+import { FoundFaultsReport } from './found-faults.ts'
+import { type Segment, SpoolFolder } from './spool-folder.ts'
 import type { NumberedRecord } from './spool-format.ts'
 
 export interface SpoolOptions {
@@ -49,11 +50,11 @@ export class Spool {
   #isClosed = false
   #isAdopting = false
   readonly #removals = new Set<Promise<void>>()
-  /** Of other processes, that have been told: each is met again and again. */
-  readonly #unreadable = new Set<string>()
+  readonly #faults: FoundFaultsReport
 
   constructor(options: SpoolOptions) {
     this.#options = { maxBytes: 256 * 1024 * 1024, segmentBytes: 1024 * 1024, ...options }
+    this.#faults = new FoundFaultsReport(options.logger)
   }
 
   get bytes(): number {
@@ -199,6 +200,13 @@ export class Spool {
     const { logger, onRecovered } = this.#options
     let found: Segment[]
     try {
+      // It would push out what is here: it is left for a process with room for it, or until there is.
+      const hasRoom =
+        this.#segments.length === 0 || this.#bytes + (await folder.size()) <= this.#options.maxBytes
+      if (!hasRoom) {
+        await folder.close(false)
+        return
+      }
       found = await this.#segmentsOf(folder)
     } catch (error) {
       // Locked by nobody who does nothing with it.
@@ -220,30 +228,11 @@ export class Spool {
       }
     }
     logger.info({ folder: path, segments: found.length }, 'taking over the spool of a process that is gone')
-    await this.#makeRoom(0)
   }
 
   async #segmentsOf(folder: SpoolFolder): Promise<Segment[]> {
-    const { logger } = this.#options
-    const { path } = folder
-    const faults: FoundFaults = {
-      onDamage: (segment, damages) =>
-        logger.warn(
-          { folder: path, segment, damages },
-          'a segment of the spool is torn or damaged: the rest of it is sent',
-        ),
-      onUnreadable: (segment, error) => {
-        const name = join(path, segment)
-        if (this.#unreadable.has(name)) return
-        this.#unreadable.add(name)
-        logger.warn(
-          { folder: path, segment, cause: String(error) },
-          'a segment of the spool cannot be read, and is left where it is: the others are sent',
-        )
-      },
-    }
     const found: Segment[] = []
-    for await (const segment of folder.segments(faults)) {
+    for await (const segment of folder.segments(this.#faults.of(folder.path))) {
       if (segment.records > 0) found.push(segment)
       else await folder.remove(segment)
     }

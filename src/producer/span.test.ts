@@ -226,6 +226,27 @@ test('a trace context from elsewhere is continued, with its SID and further bagg
   assert.equal(spans.named('entry').parentSpanContext?.spanId, 'b7ad6b7169203331')
 })
 
+test('a trace context from elsewhere that says no identity does not get that of the request in which it is taken up', () => {
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  const request = Trace.extractContext({
+    traceparent: traceparent.replace('0af', '1af'),
+    baggage: 'sid=of-the-request,app_id=its-app,mine=1',
+  })
+  context.with(request, () =>
+    new Span().start('request', (span) => {
+      new Span().start('another', { traceContext: { traceparent } }, (another) => {
+        assert.deepEqual([another.sid, another.appId], ['0af7651916cd43dd8448eb211c80319c', ''])
+        assert.equal(propagation.getActiveBaggage()?.getEntry('mine')?.value, '1')
+      })
+      // What says nothing at all is below the request.
+      new Span().start('below', { traceContext: {} }, (below) => assert.equal(below.sid, 'of-the-request'))
+      new Span().start('again', { traceContext: Trace.injectContext() }, (again) =>
+        assert.equal(again.sid, span.sid),
+      )
+    }),
+  )
+})
+
 test('baggage that the service sets within a request goes on, and that of another request does not come in', () => {
   const own = propagation.createBaggage({ mine: { value: '1' } })
   const seen = () => propagation.getActiveBaggage()?.getEntry('mine')?.value

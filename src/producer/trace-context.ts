@@ -96,8 +96,16 @@ export const Trace = {
    */
   extractContext(carrier: Carrier, context: Context = ROOT_CONTEXT): Context {
     const own = withoutInbound(context)
-    const read = () =>
-      baggage.extract(traceContext.extract(own, carrier, carrierGetter), carrier, carrierGetter)
+    const read = () => {
+      const traced = traceContext.extract(own, carrier, carrierGetter)
+      const extracted = baggage.extract(traced, carrier, carrierGetter)
+      const isOtherTrace = trace.getSpanContext(traced)?.traceId !== trace.getSpanContext(own)?.traceId
+      const entries = propagation.getBaggage(extracted)
+      // Of a carrier that says no identity the trace has that of another request in `context` no more than its parent.
+      return isOtherTrace && entries !== undefined && entries === propagation.getBaggage(own)
+        ? propagation.setBaggage(extracted, withIdentity(entries, undefined))
+        : extracted
+    }
     return harmless(read, own)
   },
 }

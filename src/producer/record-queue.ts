@@ -55,7 +55,7 @@ export class RecordQueue {
   #pause: NodeJS.Timeout | undefined
   #isPumpPending = false
   #isClosed = false
-  #idle: (() => void)[] = []
+  readonly #idle = new Set<() => void>()
 
   constructor(options: RecordQueueOptions) {
     this.#options = {
@@ -143,15 +143,15 @@ export class RecordQueue {
   /** Resolves with true when nothing waits any more, in memory or on disk, with false when the time is up. */
   async drained(timeoutMs: number): Promise<boolean> {
     if (this.#isEmpty) return true
-    let timer: NodeJS.Timeout | undefined
-    const timeout = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), timeoutMs)
-    })
-    const idle = new Promise<boolean>((resolve) => this.#idle.push(() => resolve(true)))
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    const onIdle = () => resolve(true)
+    this.#idle.add(onIdle)
+    const timer = setTimeout(() => resolve(false), timeoutMs)
     try {
-      return await Promise.race([idle, timeout])
+      return await promise
     } finally {
       clearTimeout(timer)
+      this.#idle.delete(onIdle)
     }
   }
 
@@ -182,9 +182,8 @@ export class RecordQueue {
 
   #resolveIdle(): void {
     if (!this.#isEmpty) return
-    const idle = this.#idle
-    this.#idle = []
-    for (const resolve of idle) resolve()
+    for (const resolve of this.#idle) resolve()
+    this.#idle.clear()
   }
 
   #dropOldest(): void {

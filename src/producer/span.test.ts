@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, beforeEach, test } from 'node:test'
 import { context, propagation, ROOT_CONTEXT, SpanStatusCode, trace } from '@opentelemetry/api'
-import { NodeLog } from './node-log.ts'
 import { recordSpans } from './recorded-spans.testing.ts'
 import { Span } from './span.ts'
-import { SpanLevel } from './span-level.ts'
 import { Trace } from './trace-context.ts'
 
 const spans = recordSpans()
@@ -14,12 +12,6 @@ beforeEach(() => {
 after(() => spans.close())
 
 const names = () => spans.ended.map(({ name }) => name)
-const newNode = () => new NodeLog({ nodeId: 'n', nodeType: 't', nodeName: 'n' })
-const logLines = ({ logs }: NodeLog) =>
-  logs.map((line) => {
-    const { level, message } = JSON.parse(line) as Record<string, string>
-    return `${level} ${message}`
-  })
 
 test('a sync callback stays sync: its result comes back, and its span has ended by then', () => {
   const result = new Span().start('sync', (span) => {
@@ -274,91 +266,4 @@ test('who the request belongs to: given at first or later, empty parts say nothi
   })
   for (const span of spans.ended)
     assert.deepEqual(spans.identityOf(span), { sid: 'late', appId: 'app-2', uid: '', chatId: '' })
-})
-
-test('every method writes to the span, and the same to the NodeLog that it is given', () => {
-  const node = newNode()
-  const time = new Date(1_759_000_000_000)
-  new Span().start('all', { attributes: { early: [1, 2], nothing: null } }, (span) => {
-    span
-      .setAttribute('model', { name: 'large' }, node)
-      .setAttributes({ a: 1n, b: [1, 'x'], c: undefined, d: true }, node)
-      .setCode(0, node)
-      .setStatus({ code: SpanStatusCode.OK }, node)
-      .addEvent(SpanLevel.WARN, { 'retry in': '1 s', detail: { n: 1 } }, time, node)
-      .addInfoEvent('started', node)
-      .addInfoEvents({ step: 1 }, time, node)
-  })
-  const { attributes, events, status } = spans.named('all')
-  assert.deepEqual(
-    { ...attributes },
-    { early: [1, 2], model: '{"name": "large"}', a: '1', b: '[1, "x"]', d: true, code: 0 },
-  )
-  assert.equal(status.code, SpanStatusCode.OK)
-  assert.deepEqual(
-    events.map(({ name, attributes: own, time: at }) => [name, { ...own }, at[0] === 1_759_000_000]),
-    [
-      ['WARN', { 'retry in': '1 s', detail: '{"n": 1}' }, true],
-      ['INFO', { 'INFO LOG': 'started' }, false],
-      ['INFO', { step: 1 }, true],
-    ],
-  )
-  assert.deepEqual(logLines(node), [
-    'INFO set attribute: model={"name": "large"}',
-    'INFO set attributes: {"a": 1, "b": [1, "x"], "d": true}',
-    'INFO set attribute: code=0',
-    'INFO set status: OK',
-    'INFO WARN={"retry in": "1 s", "detail": {"n": 1}}',
-    'INFO started',
-    'INFO {"step": 1}',
-  ])
-  assert.equal(node.runningStatus, true)
-})
-
-test('errors end the NodeLog as failed, and mark the span: an event marks it by the attribute error, an exception by its status', () => {
-  const tries: [string, string, (span: Span, node: NodeLog) => void][] = [
-    ['ERROR', 'no route', (span, node) => void span.addErrorEvent('no route', node)],
-    ['ERROR', '{"why": "x"}', (span, node) => void span.addErrorEvents({ why: 'x' }, undefined, node)],
-    [
-      'exception',
-      'broken',
-      (span, node) => void span.recordException(new Error('broken'), { 'tool.name': 't' }, node),
-    ],
-  ]
-  for (const [event, line, tell] of tries) {
-    spans.ended.length = 0
-    const node = newNode()
-    new Span().start('x', (span) => tell(span, node))
-    const { attributes, events, status } = spans.named('x')
-    assert.equal(events[0]?.name, event)
-    if (event === 'ERROR') assert.deepEqual([attributes['error'], status.code], [true, SpanStatusCode.UNSET])
-    else assert.deepEqual([events[0]?.attributes?.['tool.name'], status.code], ['t', SpanStatusCode.ERROR])
-    assert.deepEqual([logLines(node), node.runningStatus, node.isEnded], [[`ERROR ${line}`], false, true])
-  }
-})
-
-test('an INFO text of 10,240 bytes and more stands once, in the span: the NodeLog says where', () => {
-  for (const [bytes, isLinked] of [
-    [10_239, false],
-    [10_240, true],
-  ] as const) {
-    spans.ended.length = 0
-    const text = `${'你'.repeat(3_000)}${'x'.repeat(bytes - 9_000)}`
-    const node = newNode()
-    new Span().start('x', (span) => span.addInfoEvent(text, node))
-    assert.equal(spans.named('x').events[0]?.attributes?.['INFO LOG'], text)
-    const { traceId, spanId } = spans.named('x').spanContext()
-    const [line] = logLines(node)
-    if (isLinked)
-      assert.match(
-        line!,
-        new RegExp(
-          `^INFO trace_link: span/${traceId}/${spanId} \\(INFO event, 10240 bytes, sha256 [0-9a-f]{64}\\)$`,
-        ),
-      )
-    else assert.equal(line, `INFO ${text}`)
-  }
-  const node = newNode()
-  new Span().addInfoEvent('x'.repeat(20_000), node)
-  assert.equal(logLines(node)[0]?.length, 20_005, 'no span holds it: it stands whole')
 })

@@ -113,6 +113,7 @@ export class TracingService {
         clientId: `sidereal-producer-${config.serviceName}`,
         logger,
         keepsAlive: false,
+        fetches: false,
       }),
       brokers: connection.brokers,
       logger,

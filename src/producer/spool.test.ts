@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { Worker } from 'node:worker_threads'
 import { asText, openSpool, readAll, record, records, segmentsOf, temporaryFolder } from './spool.testing.ts'
 
 test('what one process leaves, the next one takes over, whole and in order, and then nothing is left on disk', async (t) => {
@@ -138,4 +139,47 @@ test('two spools of one root never share a folder, in one process or in two; a k
   for (const { sid } of await readAll(here.spool)) sids.push(sid)
   assert.deepEqual(sids.sort(), ['of the other process', record(1).sid])
   for (const { spool } of [here, beside, third]) await spool.close()
+})
+
+test('nor do those of two threads, and what a thread leaves that is ended goes to another', async (t) => {
+  const root = temporaryFolder(t)
+  const code = `
+    const { parentPort } = require('node:worker_threads')
+    const ignore = () => undefined
+    const logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
+    const append = async () => {
+      const { Spool } = await import(${JSON.stringify(new URL('./spool.ts', import.meta.url).href)})
+      globalThis.spool = new Spool({ root: ${JSON.stringify(root)}, logger, onRecovered: ignore, onLost: ignore })
+      const framed = Buffer.alloc(50)
+      await globalThis.spool.append([{ kind: 'spans', sid: 'of the thread', items: 1, framed, number: 0 }], 0)
+      parentPort.postMessage('written')
+    }
+    append()
+    parentPort.on('message', ignore)`
+  const thread = new Worker(code, { eval: true })
+  t.after(() => thread.terminate())
+  await once(thread, 'message')
+  const here = openSpool(root)
+  await here.spool.append([record(1)], 0)
+  await here.spool.adopt()
+  assert.deepEqual(here.recovered, { spans: 0, log: 0 })
+  await thread.terminate()
+  await here.spool.adopt()
+  assert.deepEqual(here.recovered, { spans: 1, log: 0 })
+  assert.deepEqual((await readAll(here.spool)).map(({ sid }) => sid).sort(), ['of the thread', record(1).sid])
+  await here.spool.close()
+})
+
+test('a folder that is named relatively stays the same when the service changes its own', async (t) => {
+  const root = temporaryFolder(t)
+  const cwd = process.cwd()
+  t.after(() => process.chdir(cwd))
+  process.chdir(root)
+  const { spool } = openSpool('spool', { segmentBytes: 1 })
+  await spool.append([record(1)], 0)
+  process.chdir(cwd)
+  await spool.append([record(2)], 0)
+  assert.equal(segmentsOf(join(root, 'spool')).length, 2)
+  assert.deepEqual((await readAll(spool)).map(asText), [record(1), record(2)].map(asText))
+  await spool.close()
 })

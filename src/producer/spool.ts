@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Logger } from '../telemetry/logger.ts'
 import { type ItemsByKind, RECORD_KINDS, type RecordKind } from './delivery-counts.ts'
 import type { EncodedRecord } from './encoded-record.ts'
@@ -53,7 +53,8 @@ export class Spool {
   readonly #faults: FoundFaultsReport
 
   constructor(options: SpoolOptions) {
-    this.#options = { maxBytes: 256 * 1024 * 1024, segmentBytes: 1024 * 1024, ...options }
+    const root = resolve(options.root)
+    this.#options = { maxBytes: 256 * 1024 * 1024, segmentBytes: 1024 * 1024, ...options, root }
     this.#faults = new FoundFaultsReport(options.logger)
   }
 

@@ -10,7 +10,7 @@ import {
   trace,
 } from '@opentelemetry/api'
 import { W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core'
-import { type BaggageHostRules, mayReceiveBaggage } from './baggage-hosts.ts'
+import { type BaggageHostRules, checkRules, mayReceiveBaggage } from './baggage-hosts.ts'
 import { harmless } from './harmless.ts'
 import { boxOfContext, type Identity, withIdentity } from './identity.ts'
 import { type IdentityPeerRules, Inbound, withInbound, withoutInbound } from './inbound-identity.ts'
@@ -38,8 +38,11 @@ export class SidPropagator implements TextMapPropagator {
   /**
    * @param rules who else may learn an identity
    * @param peers from whom one is taken
+   * @throws SiderealError SIDEREAL_CONFIG_INVALID for rules that are none
    */
   constructor(rules: BaggageHostRules = {}, peers: IdentityPeerRules = {}) {
+    checkRules('rules', rules)
+    checkRules('peers', peers)
     this.#rules = rules
     this.#peers = peers
   }

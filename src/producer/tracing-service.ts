@@ -16,6 +16,7 @@ import { createKafka } from '../kafka/client.ts'
 import type { NodeTraceLog as NodeTraceLogRecord } from '../model/node-trace-log.ts'
 import { SidGenerator } from '../model/sid.ts'
 import type { Logger } from '../telemetry/logger.ts'
+import { checkConfig } from './config-check.ts'
 import { droppedOf, type ItemStats, type RecordKind } from './delivery-counts.ts'
 import { observeDelivery } from './delivery-metrics.ts'
 import { furtherProcessors } from './further-exporters.ts'
@@ -89,6 +90,7 @@ export class TracingService {
 
   /** Use `initTracing`, which also makes it the process's tracing. */
   constructor(config: TracingConfig) {
+    checkConfig(config)
     const logger = harmlessLogger(config.logger ?? defaultLogger())
     this.#logger = logger
     this.#isDisabled = config.isDisabled === true

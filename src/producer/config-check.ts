@@ -12,6 +12,7 @@ const KINDS: readonly string[] = ['otlp', 'file', 'console']
  */
 export function checkConfig(config: TracingConfig): void {
   const { kafka, compression, exporters, spool, baggageHosts, identityPeers } = config
+  const { lingerMs, maxQueueBytes, maxQueueItems } = config
   if (kafka !== undefined && !isTextList(kafka.brokers))
     refuse('kafka.brokers is no list of host:port: give ["host:port"]')
   if (compression !== undefined && !COMPRESSIONS.includes(compression))
@@ -20,6 +21,14 @@ export function checkConfig(config: TracingConfig): void {
     if (!KINDS.includes(exporter?.kind)) refuse(`exporters: the kind of one is none of ${KINDS.join(', ')}`)
   if (spool !== undefined && (typeof spool.folder !== 'string' || spool.folder === ''))
     refuse('spool.folder is no path of a folder')
+  const limits = { lingerMs, maxQueueBytes, maxQueueItems }
+  const numbers = { ...limits, 'spool.maxBytes': spool?.maxBytes, 'spool.afterMs': spool?.afterMs }
+  for (const [name, value] of Object.entries(numbers)) {
+    const isTime = name.endsWith('Ms')
+    // NaN (of a variable that is not set) would be no limit at all.
+    if (value !== undefined && !(isTime ? value >= 0 : value > 0))
+      refuse(`${name} is no number ${isTime ? 'from 0 on' : 'over 0'}`)
+  }
   checkRules('baggageHosts', baggageHosts)
   checkRules('identityPeers', identityPeers)
 }

@@ -11,7 +11,7 @@ test('what would fail with each request or each send is refused at the start, by
     compression: { compression: 'lzma' },
     exporters: { exporters: [{ kind: 'zipkin' }] },
     'spool.folder': { spool: { maxBytes: 1_000_000 } },
-    'spool.maxBytes': { spool: { folder: '/tmp', maxBytes: 0 } },
+    'spool.maxBytes': { spool: { folder: '/tmp', maxBytes: Number.NaN } },
     'spool.afterMs': { spool: { folder: '/tmp', afterMs: -1 } },
     lingerMs: { lingerMs: Number.NaN },
     maxQueueBytes: { maxQueueBytes: Number.NaN },

@@ -23,12 +23,9 @@ export function checkConfig(config: TracingConfig): void {
     refuse('spool.folder is no path of a folder')
   const limits = { lingerMs, maxQueueBytes, maxQueueItems }
   const numbers = { ...limits, 'spool.maxBytes': spool?.maxBytes, 'spool.afterMs': spool?.afterMs }
-  for (const [name, value] of Object.entries(numbers)) {
-    const isTime = name.endsWith('Ms')
-    // NaN (of a variable that is not set) would be no limit at all.
-    if (value !== undefined && !(isTime ? value >= 0 : value > 0))
-      refuse(`${name} is no number ${isTime ? 'from 0 on' : 'over 0'}`)
-  }
+  // NaN (of a variable that is not set) would be no limit at all.
+  for (const [name, value] of Object.entries(numbers))
+    if (value !== undefined && !(value >= 0)) refuse(`${name} is no number from 0 on`)
   checkRules('baggageHosts', baggageHosts)
   checkRules('identityPeers', identityPeers)
 }

@@ -132,7 +132,7 @@ export class TracingService {
       logger,
       spool,
       send: (name, records, onSettled) => this.#producer.sendEach(name, records, onSettled),
-      schemaId: (kind) => registry.register(subjectFor(topic, SCHEMAS[kind]), schemas[kind]),
+      schemaId: (kind) => registry.idOf(subjectFor(topic, SCHEMAS[kind]), schemas[kind]),
       ...(config.maxQueueBytes === undefined ? {} : { maxBytes: config.maxQueueBytes }),
       ...(config.maxQueueItems === undefined ? {} : { maxItems: config.maxQueueItems }),
     })

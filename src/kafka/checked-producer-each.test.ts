@@ -104,3 +104,37 @@ test('sent each by itself: what is sent again when its time is up is not overtak
     if (isTopicKnown) assert.ok(told.includes('else: written'))
   }
 })
+
+test('sent each by itself: nor is what failed for a topic that was gone overtaken by what lay behind it', async () => {
+  const kafka = new FakeKafka(1)
+  let requests = 0
+  let isGone = true
+  kafka.fail = () => {
+    requests += 1
+    return isGone
+      ? { error: kafkaError({ type: 'UNKNOWN_TOPIC_OR_PARTITION', retriable: true }), isWritten: false }
+      : undefined
+  }
+  const producer = openFake(kafka, { maxRequestRecords: 1 })
+  const told: string[] = []
+  const values = ['1', '2', '3']
+  const failed = new Promise<void>((resolve) => {
+    for (const value of values) {
+      producer.sendEach('t', [record('a', value)], (_index, error) => {
+        told.push(`${value}: ${error?.code}`)
+        // Its sender tries again later.
+        isGone = false
+        if (told.length === values.length) resolve()
+      })
+    }
+  })
+  await failed
+  for (const value of values) producer.sendEach('t', [record('a', value)], () => undefined)
+  await producer.close()
+  assert.deepEqual(kafka.logs.get(0), values)
+  assert.deepEqual(
+    told.sort(),
+    values.map((value) => `${value}: SIDEREAL_TOPIC_INVALID`),
+  )
+  assert.ok(requests >= 4, `${requests} requests`)
+})

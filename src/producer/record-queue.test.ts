@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -93,6 +94,27 @@ test('a service that flushes after each request pays nothing for those that ende
   const before = await flush()
   const grown = (await flush()) - before
   assert.ok(grown < 1_000_000, `${grown} bytes for 40,000 flushes`)
+  queue.close()
+})
+
+test('delivery runs outside the request that set it off, and keeps nothing of it', async () => {
+  const requests = new AsyncLocalStorage<string>()
+  const seen: unknown[] = []
+  const queue = open({
+    schemaId: async () => {
+      seen.push(requests.getStore())
+      return 7
+    },
+    send: (_topic, records, onSettled) => {
+      seen.push(requests.getStore())
+      for (const index of records.keys()) onSettled(index, undefined)
+    },
+  })
+  for (const name of ['first', 'second']) {
+    requests.run(name, () => add(queue, record(name)))
+    assert.equal(await queue.drained(30_000), true)
+  }
+  assert.deepEqual(seen, [undefined, undefined, undefined])
   queue.close()
 })
 

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import { context as contextApi, ROOT_CONTEXT } from '@opentelemetry/api'
 import { suppressTracing } from '@opentelemetry/core'
 import { writeFrameHeader } from '../codec/wire.ts'
@@ -47,6 +48,8 @@ export class RecordQueue {
   readonly #schemaIds: SchemaIds
   /** Nothing that is done for the service's traces may make traces itself. */
   readonly #context = suppressTracing(ROOT_CONTEXT)
+  /** Nor may a connection keep what the service stores for the request in which it was opened. */
+  readonly #outside = new AsyncResource('SiderealRecordQueue')
   readonly #memory: QueueMemory
   readonly #inFlight = new Set<HeldRecord>()
   #inFlightBytes = 0
@@ -74,7 +77,7 @@ export class RecordQueue {
     const onDone = (record: HeldRecord) => this.#overflow?.settle(record)
     this.#memory = new QueueMemory({ maxBytes, maxItems, counts: this.#counts, onDone })
     this.#schemaIds = new SchemaIds({
-      fetch: (kind) => contextApi.with(this.#context, () => options.schemaId(kind)),
+      fetch: (kind) => this.#apart(() => options.schemaId(kind)),
       onFetched: () => {
         this.#failures = 0
         this.#pump()
@@ -233,9 +236,11 @@ export class RecordQueue {
   #send(batch: readonly HeldRecord[]): void {
     const { send, topic } = this.#options
     const outgoing = batch.map(({ sid, framed }) => ({ key: Buffer.from(sid), value: framed }))
-    contextApi.with(this.#context, () =>
-      send(topic, outgoing, (index, error) => this.#settled(batch[index]!, error)),
-    )
+    this.#apart(() => send(topic, outgoing, (index, error) => this.#settled(batch[index]!, error)))
+  }
+
+  #apart<T>(work: () => T): T {
+    return this.#outside.runInAsyncScope(() => contextApi.with(this.#context, work))
   }
 
   #settled(record: HeldRecord, error: unknown): void {

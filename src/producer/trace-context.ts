@@ -74,11 +74,11 @@ export class SidPropagator implements TextMapPropagator {
 export const Trace = {
   /** SID of the active span, else of the active context; `undefined` outside any request. */
   sid(context: Context = contextApi.active()): string | undefined {
-    return boxOfContext(context)?.identity.sid
+    return identityOf(context)?.sid
   },
 
   identity(context: Context = contextApi.active()): Identity | undefined {
-    return boxOfContext(context)?.identity
+    return identityOf(context)
   },
 
   /**
@@ -87,8 +87,8 @@ export const Trace = {
    * outside any request.
    */
   setIdentity(parts: Partial<Identity>, context: Context = contextApi.active()): boolean {
-    if (trace.getSpan(context) === undefined) return false
-    return harmless(() => boxOfContext(context)?.override(parts), undefined) ?? false
+    const override = () => trace.getSpan(context) !== undefined && boxOfContext(context)?.override(parts)
+    return harmless(override, false) ?? false
   },
 
   injectContext,
@@ -98,7 +98,7 @@ export const Trace = {
    * called by hand it believes the carrier, whoever sent it. What is no carrier (`null` of a body) says nothing.
    */
   extractContext(carrier: Carrier, context: Context = ROOT_CONTEXT): Context {
-    const own = withoutInbound(context)
+    const own = harmless(() => withoutInbound(context), ROOT_CONTEXT)
     const read = () => {
       const traced = traceContext.extract(own, carrier, carrierGetter)
       const extracted = baggage.extract(traced, carrier, carrierGetter)
@@ -111,6 +111,10 @@ export const Trace = {
     }
     return harmless(read, own)
   },
+}
+
+function identityOf(context: Context): Identity | undefined {
+  return harmless(() => boxOfContext(context)?.identity, undefined)
 }
 
 /**

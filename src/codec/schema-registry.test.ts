@@ -128,6 +128,34 @@ test('registering sets FULL_TRANSITIVE first, sends credentials, and gives the i
   assert.equal(requests[0]?.authorization, `Basic ${Buffer.from('u:p:w').toString('base64')}`)
 })
 
+test('the id of a schema that is there is read, with rights to read alone; one that is not is registered', async () => {
+  answer = (method, path) =>
+    method === 'POST' && path === '/subjects/s'
+      ? { body: { subject: 's', version: 1, id: 12, schema } }
+      : { status: 403, body: { error_code: 40301, message: 'read only' } }
+  assert.equal(await open().idOf('s', schema), 12)
+  assert.deepEqual(
+    requests.map((r) => [r.method, r.url, JSON.parse(r.body)]),
+    [['POST', '/subjects/s', { schema }]],
+  )
+  for (const code of [40401, 40403]) {
+    requests = []
+    answer = (method, path) => {
+      if (method === 'PUT') return { body: {} }
+      return path === '/subjects/s'
+        ? { status: 404, body: { error_code: code, message: 'not found' } }
+        : { body: { id: 13 } }
+    }
+    assert.equal(await open().idOf('s', schema), 13)
+    assert.deepEqual(
+      requests.map((r) => `${r.method} ${r.url}`),
+      ['POST /subjects/s', 'PUT /config/s', 'POST /subjects/s/versions'],
+    )
+  }
+  answer = () => ({ status: 500, body: {} })
+  await assert.rejects(open().idOf('s', schema), { code: 'SIDEREAL_REGISTRY_UNAVAILABLE' })
+})
+
 test('a schema that the registry refuses is incompatible, with the registry’s own words', async () => {
   answer = (method) =>
     method === 'PUT'

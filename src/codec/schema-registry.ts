@@ -8,8 +8,8 @@ import {
   RegistryHttp,
 } from './registry-http.ts'
 
-/** What the registry says of a schema id that it does not have. */
-const SCHEMA_NOT_FOUND = 40403
+/** What the registry says of a subject, and of a schema or its id, that it does not have. */
+const NOT_FOUND: readonly unknown[] = [40401, 40403]
 /** Schema ids are Java's `int`. Asked for a greater one, a real registry says what it says of any wrong path. */
 const MAX_SCHEMA_ID = 0x7fffffff
 const COMPATIBILITY = 'FULL_TRANSITIVE'
@@ -93,6 +93,21 @@ export class SchemaRegistry {
     return id
   }
 
+  /**
+   * The id of a schema, which is registered only where it is not there yet: services may have rights to read alone, and `setup` has been here before.
+   * @throws SiderealError as `register`
+   */
+  async idOf(subject: string, schemaJson: string): Promise<number> {
+    const path = `/subjects/${encodeURIComponent(subject)}`
+    try {
+      const id = property(await this.#request('POST', path, { schema: schemaJson }), 'id')
+      if (typeof id === 'number') return id
+    } catch (error) {
+      if (!isSiderealError(error, 'SIDEREAL_SCHEMA_UNKNOWN')) throw error
+    }
+    return await this.register(subject, schemaJson)
+  }
+
   /** Resolves when the registry answers. @throws SiderealError `SIDEREAL_REGISTRY_UNAVAILABLE` */
   async check(): Promise<void> {
     await this.#request('GET', '/config')
@@ -149,7 +164,7 @@ export class SchemaRegistry {
     const said = property(answer, 'message')
     const message = typeof said === 'string' ? said.slice(0, 2000) : 'no message'
     // A proxy in front of a registry answers 404 as well; only the registry's own code says that the schema does not exist.
-    if (status === 404 && code === SCHEMA_NOT_FOUND) {
+    if (status === 404 && NOT_FOUND.includes(code)) {
       return new SiderealError(
         'SIDEREAL_SCHEMA_UNKNOWN',
         `the schema registry ${this.#http.url} has no ${path}: ${message}`,

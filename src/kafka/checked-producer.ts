@@ -136,7 +136,8 @@ export class CheckedProducer {
   }
 
   /**
-   * As {@link send}, but each record has a result of its own, and none waits for another: what one call costs is shared by its records.
+   * As {@link send}, but each record has a result of its own, and none waits for another: what one call costs is shared by its records. When the time of
+   * a record is up, those of later calls behind it on its partition fail with it: sent again in their order, they keep it.
    * @param onSettled is told once of each record: its error, or that there is none and it is written. It must not throw.
    */
   sendEach(

@@ -51,6 +51,11 @@ export interface KafkaClientOptions {
   readonly retry?: RetryOptions
   /** Whether open connections keep the process alive. Default true. */
   readonly keepsAlive?: boolean
+  /**
+   * Whether it reads records. Default true. False in a process of somebody else's: the records that kafkajs gives to all consumers of a process are
+   * otherwise ours, whose fields `{ ...message }` does not find.
+   */
+  readonly fetches?: boolean
 }
 
 /** Few and short: only the end of the retries makes kafkajs look for a new coordinator when the old one is dead. */
@@ -70,7 +75,8 @@ export function createKafka(connection: KafkaConnection, options: KafkaClientOpt
     )
   }
   registerCodecs()
-  const patches = [patchTimerSpin, patchSilentConnections, patchResponses, patchRecords, patchClockSteps]
+  const patches = [patchTimerSpin, patchSilentConnections, patchResponses, patchClockSteps]
+  if (options.fetches !== false) patches.push(patchRecords)
   if (!patches.map((patch) => patch()).every(Boolean)) {
     options.logger.warn(
       { source: 'kafkajs' },

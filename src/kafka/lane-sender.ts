@@ -196,7 +196,12 @@ export class LaneSender {
       return this.#backoffMs(failures)
     }
     if (fault === 'topic') topic.forgetLeaders()
-    for (const { lane } of batches) lane.failures = 0
+    for (const { lane, records: own } of batches) {
+      lane.failures = 0
+      // Of a topic that is gone and of credentials the next record fails just so, or is there before those that are sent again.
+      if (fault !== 'refused' && fault !== 'too-large' && own[0] !== undefined)
+        lane.failBehind(own[0].call, this.error(topic, error))
+    }
     for (const { call, index, bytes } of records) call.fail(index, this.error(topic, error, bytes))
     return 0
   }

@@ -52,7 +52,7 @@ export class SendCalls {
   #expire(): void {
     const nowMs = performance.now()
     for (const [call, topic] of this.#calls) {
-      if (nowMs >= call.deadlineMs) call.failAll(this.#timeoutError(topic))
+      if (nowMs >= call.deadlineMs) topic.expire(call, this.#timeoutError(topic))
     }
   }
 }

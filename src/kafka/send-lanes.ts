@@ -14,7 +14,7 @@ export class SendCall {
   readonly records: readonly OutgoingRecord[]
   /** Monotonic milliseconds at which its time is up. A timer for each call would cost more than the rest of it. */
   readonly deadlineMs: number
-  readonly #isAllOrNone: boolean
+  readonly isAllOrNone: boolean
   readonly #events: CallEvents
   readonly #isSettled: Uint8Array
   #left: number
@@ -28,7 +28,7 @@ export class SendCall {
   ) {
     this.records = records
     this.deadlineMs = deadlineMs
-    this.#isAllOrNone = isAllOrNone
+    this.isAllOrNone = isAllOrNone
     this.#events = events
     this.#isSettled = new Uint8Array(records.length)
     this.#left = records.length
@@ -50,7 +50,7 @@ export class SendCall {
   }
 
   fail(index: number, error: SiderealError): void {
-    if (this.#isAllOrNone) this.failAll(error)
+    if (this.isAllOrNone) this.failAll(error)
     else this.#failOne(index, error)
   }
 
@@ -106,6 +106,8 @@ export class Lane {
   notBeforeMs = 0
   /** Failed attempts in a row. */
   failures = 0
+  /** Of the request in flight. */
+  #taken: readonly PendingRecord[] = []
   #queue: PendingRecord[] = []
 
   constructor(partition: number) {
@@ -148,6 +150,19 @@ export class Lane {
       bytes += pending.bytes
     }
     this.#queue = this.#queue.slice(position)
+    this.#taken = taken
     return taken
+  }
+
+  /**
+   * Fails what lies behind a call whose time is up: its sender has that call's records back, and sends them again later than these. Records of `send` are
+   * left alone, whose callers have the whole of their call back.
+   */
+  failBehind(call: SendCall, error: SiderealError): void {
+    const all = this.isBusy ? [...this.#taken, ...this.#queue] : this.#queue
+    const first = all.findIndex((pending) => pending.call === call && !call.isSettled(pending.index))
+    if (first < 0) return
+    for (const { call: other, index } of all.slice(first + 1))
+      if (other !== call && !other.isAllOrNone) other.fail(index, error)
   }
 }

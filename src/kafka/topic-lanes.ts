@@ -66,6 +66,17 @@ export class TopicLanes {
     for (const call of waiting) call.failAll(error)
   }
 
+  /** The time of a call is up. What lies behind its records comes back with them, or it would overtake them. */
+  expire(call: SendCall, error: SiderealError): void {
+    if (!call.isAllOrNone) {
+      const place = this.#waiting.indexOf(call)
+      const behind = place < 0 ? [] : this.#waiting.slice(place + 1)
+      for (const other of behind) if (!other.isAllOrNone) other.failAll(error)
+      for (const lane of this.#lanes.values()) lane.failBehind(call, error)
+    }
+    call.failAll(error)
+  }
+
   add(call: SendCall): void {
     if (this.isKnown && this.#waiting.length === 0) this.#enqueue(call)
     else this.#waiting.push(call)

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { parseSid, SidGenerator } from './sid.ts'
 
-const options = { sub: 'spf', location: 'hf', ip: '192.168.10.12', port: 7880 }
+const options = { sub: 'spf', location: 'hf', ip: '192.168.10.12', port: 7880, host: '' }
 
 test('a SID has the form of the source description', () => {
   const generator = new SidGenerator({ ...options, nowMs: () => 0x1a2034abcde, randomByte: 0x9, pid: 0xbc })
@@ -77,7 +77,15 @@ test('so do processes whose pids have the same last 8 bits', () => {
   assertDistinct(processes, 2_000)
 })
 
-function assertDistinct(owners: readonly { pid: number; threadId: number }[], count: number): void {
+test('so do containers of many hosts that have one pid and one address', () => {
+  const containers = Array.from({ length: 16 }, (_, i) => ({ pid: 1, threadId: 0, host: `3f9c0a7be1${i}` }))
+  assertDistinct(containers, 100)
+})
+
+function assertDistinct(
+  owners: readonly { pid: number; threadId: number; host?: string }[],
+  count: number,
+): void {
   const sids = new Set<string>()
   for (const owner of owners) {
     const generator = new SidGenerator({
@@ -109,6 +117,7 @@ test('parts come back from any SID that the generator makes', () => {
           nowMs: () => timeMs,
           randomByte: 0xab,
           pid: 0xcd,
+          host: '',
         }).next()
         assert.deepEqual(parseSid(sid), {
           ok: true,

@@ -1,4 +1,6 @@
+import { hostname } from 'node:os'
 import { threadId } from 'node:worker_threads'
+import { crc32 } from 'node:zlib'
 import { SiderealError } from './errors.ts'
 
 const MAX_INDEX = 0xffff
@@ -34,6 +36,8 @@ export interface SidGeneratorOptions {
   pid?: number
   /** Default: the id of this worker thread, 0 in the main thread. */
   threadId?: number
+  /** Name of this host, which is that of the container where there is one. Default: the system's. */
+  host?: string
 }
 
 /**
@@ -45,7 +49,8 @@ export interface SidGeneratorOptions {
  * up, and the time in a SID never goes back, whatever the clock does.
  *
  * Worker threads share the pid, and processes of one host may share its last 8 bits; the random byte alone would be the same for one
- * pair in 256. So the index of each starts at a place of its own, told from the thread's id and the rest of the pid, and wraps.
+ * pair in 256. So the index of each starts at a place of its own, told from the thread's id and the rest of the pid, and wraps. Containers of different
+ * hosts may have one pid and one address, all of them: the places of each host begin elsewhere, told from its name.
  */
 export class SidGenerator {
   readonly #prefix: string
@@ -65,7 +70,8 @@ export class SidGenerator {
     const pid = options.pid ?? process.pid
     this.#prefix = options.sub + hex(randomByte & 0xff, 2) + hex(pid & 0xff, 2)
     const thread = options.threadId ?? threadId
-    this.#firstIndex = (thread * THREAD_STRIDE + (pid >>> 8) * PROCESS_STRIDE) & MAX_INDEX
+    const firstOfHost = crc32(options.host ?? hostname())
+    this.#firstIndex = (firstOfHost + thread * THREAD_STRIDE + (pid >>> 8) * PROCESS_STRIDE) & MAX_INDEX
     this.#location = options.location
     this.#suffix = `${shortIp(options.ip)}${shortPort(options.port)}2`
     this.#nowMs = options.nowMs ?? Date.now

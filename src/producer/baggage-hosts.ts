@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net'
+import { SiderealError } from '../model/errors.ts'
 
 export interface BaggageHostRules {
   /** Hosts that get the baggage beside those of the default: a name, `.suffix` (the name and all below it), `10.1.0.0/16`, or `*` for all. */
@@ -60,6 +61,24 @@ export function matchesHost(name: string, rule: string): boolean {
 /** False for what looks like a network and is none: it matches nobody, which is not what whoever denies it means. */
 export function isRule(rule: string): boolean {
   return !rule.includes('/') || networkOf(rule.trim()) !== undefined
+}
+
+/** @throws SiderealError SIDEREAL_CONFIG_INVALID for lists that are none, and for networks that are none: they match nobody */
+export function checkRules(name: string, { allow, deny }: BaggageHostRules = {}): void {
+  for (const [list, rules] of Object.entries({ allow, deny })) {
+    if (rules === undefined) continue
+    if (!isTextList(rules)) throw invalid(`${name}.${list} is no list of names, addresses and networks`)
+    const wrong = rules.find((rule) => !isRule(rule))
+    if (wrong !== undefined) throw invalid(`${name}.${list}: ${wrong} is no network such as 10.1.0.0/16`)
+  }
+}
+
+export function isTextList(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string')
+}
+
+function invalid(message: string): SiderealError {
+  return new SiderealError('SIDEREAL_CONFIG_INVALID', message)
 }
 
 /** A network, or an address as one of its own, which may be written in several ways; undefined for anything else. */

@@ -30,6 +30,11 @@ export interface ItemStats {
   readonly dropped: Readonly<Record<DropReason, number>>
 }
 
+/** For whatever reason. */
+export function droppedOf({ dropped }: ItemStats): number {
+  return Object.values(dropped).reduce((sum, items) => sum + items, 0)
+}
+
 export type ItemsByKind = Record<RecordKind, number>
 
 interface Counts {

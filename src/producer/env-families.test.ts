@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { ROOT_CONTEXT } from '@opentelemetry/api'
 import { silentLogger } from '../telemetry/logger.ts'
 import { NodeTraceLog } from './node-trace-log.ts'
+import { Spool } from './spool.ts'
 import { tracingConfigFromEnv } from './tracing-config.ts'
 import { TracingService } from './tracing-service.ts'
 
@@ -95,6 +99,53 @@ test('a value that cannot be used is told with the others, and the default is us
   assert.equal(String(ratio.config.sampler), 'AlwaysOnSampler')
 })
 
+test('a word that is neither true nor false is told, and the safer of both counts', () => {
+  const { config, warnings } = read({
+    SIDEREAL_PRODUCER_PUBLIC_ENDPOINT: 'ture',
+    OTEL_SDK_DISABLED: 'ture',
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4317',
+    OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+    OTEL_EXPORTER_OTLP_INSECURE: 'ture',
+  })
+  assert.deepEqual(
+    [config.identityPeers?.publicEndpoint, config.isDisabled, config.exporters],
+    [true, undefined, [{ kind: 'otlp', protocol: 'grpc', url: 'https://collector:4317' }]],
+  )
+  assert.deepEqual(warnings, [
+    [
+      'OTEL_EXPORTER_OTLP_INSECURE is neither true nor false: false is used',
+      'OTEL_SDK_DISABLED is neither true nor false: false is used',
+      'SIDEREAL_PRODUCER_PUBLIC_ENDPOINT is neither true nor false: true is used',
+    ],
+  ])
+  const off = read({ SIDEREAL_PRODUCER_PUBLIC_ENDPOINT: 'off', OTEL_SDK_DISABLED: '0' })
+  assert.deepEqual(
+    [off.config.identityPeers, off.config.isDisabled, off.warnings],
+    [undefined, undefined, []],
+  )
+})
+
+test('what does nothing here, and what is left out of the resource, is told', () => {
+  const { config, warnings } = read({
+    SERVICE_NAME: 'a',
+    OTEL_RESOURCE_ATTRIBUTES: 'service.name=b,broken',
+    OTEL_BSP_MAX_QUEUE_SIZE: '2048',
+    OTLP_TRACE_MAX_EXPORT_BATCH_SIZE: '512',
+    SIDEREAL_PRODUCER_SPOOL_MAX_BYTES: '1000',
+    SIDEREAL_REGISTRY_TLS_CA: '/ca.pem',
+  })
+  assert.deepEqual([config.serviceName, config.resourceAttributes], ['a', { 'service.name': 'b' }])
+  assert.deepEqual(warnings, [
+    [
+      'OTEL_BSP_MAX_QUEUE_SIZE, OTLP_TRACE_MAX_EXPORT_BATCH_SIZE: without effect, the queue for Kafka is bounded by SIDEREAL_PRODUCER_QUEUE_BYTES',
+      'OTEL_RESOURCE_ATTRIBUTES has entries that are not key=value: they are left out',
+      'SERVICE_NAME and service.name of OTEL_RESOURCE_ATTRIBUTES differ: SERVICE_NAME counts',
+      'SIDEREAL_REGISTRY_TLS_CA: nothing is done with it without SIDEREAL_REGISTRY_URL',
+      'SIDEREAL_PRODUCER_SPOOL_MAX_BYTES does nothing without SIDEREAL_PRODUCER_SPOOL_DIR',
+    ],
+  ])
+})
+
 test('a network that is none is told and left out: it must not seem to be denied', () => {
   const { config, warnings } = read({
     SIDEREAL_PRODUCER_IDENTITY_PEERS_DENY: '10.0.0.0/, 10.1.0.0/16',
@@ -122,9 +173,16 @@ test('who may learn and who may name an identity can be said by variables', () =
   assert.deepEqual([read({}).config.identityPeers, read({}).config.baggageHosts], [undefined, undefined])
 })
 
-test('a disabled service records and publishes nothing', async () => {
+test('a disabled service records and publishes nothing, nor what others have left on disk', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sidereal-disabled-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const ignore = () => undefined
+  const left = new Spool({ root: folder, logger: silentLogger, onRecovered: ignore, onLost: ignore })
+  await left.append([{ kind: 'spans', sid: 's', items: 1, framed: Buffer.alloc(50), number: 0 }], 0)
+  await left.close()
   const service = new TracingService({
     ...read({ OTEL_SDK_DISABLED: 'true', SIDEREAL_KAFKA_BROKERS: '127.0.0.1:1' }).config,
+    spool: { folder },
     logger: silentLogger,
   })
   service.tracer.startSpan('x', {}, ROOT_CONTEXT).end()
@@ -132,4 +190,5 @@ test('a disabled service records and publishes nothing', async () => {
   service.publishNodeTraceLog(new NodeTraceLog())
   assert.deepEqual([service.stats().spans.accepted, service.stats().logs.accepted], [0, 0])
   assert.equal(await service.shutdown(), true)
+  assert.equal(service.stats().spans.recovered, 0)
 })

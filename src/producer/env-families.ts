@@ -7,7 +7,7 @@ import {
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace'
 import { type BaggageHostRules, isRule } from './baggage-hosts.ts'
-import { type Env, isTrue, listOf, textOf, wholeNumber } from './env-texts.ts'
+import { booleanOf, type Env, listOf, textOf, wholeNumber } from './env-texts.ts'
 import { exportersFromEnv } from './exporter-env.ts'
 import type { FurtherExporter } from './further-exporters.ts'
 import type { IdentityPeerRules } from './inbound-identity.ts'
@@ -23,6 +23,15 @@ export interface FamilySettings {
   readonly exporters?: readonly FurtherExporter[]
 }
 
+/** Of the queues of both families, which have no counterpart here. */
+const QUEUE_SIZES: readonly string[] = [
+  'OTEL_BSP_MAX_QUEUE_SIZE',
+  'OTEL_BSP_MAX_EXPORT_BATCH_SIZE',
+  'OTEL_BSP_EXPORT_TIMEOUT',
+  'OTLP_TRACE_MAX_QUEUE_SIZE',
+  'OTLP_TRACE_MAX_EXPORT_BATCH_SIZE',
+  'OTLP_TRACE_EXPORT_TIMEOUT_MILLIS',
+]
 /** What context travels as, whatever is asked for. */
 const PROPAGATORS: readonly string[] = ['tracecontext', 'baggage']
 /** Names of one setting, the one that counts first. */
@@ -52,12 +61,14 @@ export function settingsFromFamilies(env: Env): { settings: FamilySettings; prob
   const spanLimits = Object.fromEntries(limits.filter(([, value]) => value !== undefined))
   const sampler = samplerOf(env, problems)
   const { exporters, problems: exporterProblems } = exportersFromEnv(env)
-  problems.push(...exporterProblems, ...otherPropagators(env))
-  const isPublic = isTrue(env, 'SIDEREAL_PRODUCER_PUBLIC_ENDPOINT')
+  problems.push(...exporterProblems, ...otherPropagators(env), ...queueSizes(env))
+  const isDisabled = booleanOf(env, 'OTEL_SDK_DISABLED', problems, false)
+  // Whoever meant something else than false gets the safe one.
+  const isPublic = booleanOf(env, 'SIDEREAL_PRODUCER_PUBLIC_ENDPOINT', problems, true)
   const identityPeers = rulesOf(env, 'SIDEREAL_PRODUCER_IDENTITY_PEERS', problems)
   const baggageHosts = rulesOf(env, 'SIDEREAL_PRODUCER_BAGGAGE_HOSTS', problems)
   const settings: FamilySettings = {
-    ...(isTrue(env, 'OTEL_SDK_DISABLED') ? { isDisabled: true } : {}),
+    ...(isDisabled ? { isDisabled: true } : {}),
     ...(lingerMs === undefined ? {} : { lingerMs }),
     ...(sampler === undefined ? {} : { sampler }),
     ...(Object.keys(spanLimits).length === 0 ? {} : { spanLimits }),
@@ -84,6 +95,13 @@ function otherPropagators(env: Env): string[] {
   return others.map(
     (name) => `OTEL_PROPAGATORS: ${name} does nothing, context travels as tracecontext and baggage`,
   )
+}
+
+function queueSizes(env: Env): string[] {
+  const set = QUEUE_SIZES.filter((name) => textOf(env, name) !== undefined)
+  return set.length === 0
+    ? []
+    : [`${set.join(', ')}: without effect, the queue for Kafka is bounded by SIDEREAL_PRODUCER_QUEUE_BYTES`]
 }
 
 function samplerOf(env: Env, problems: string[]): Sampler | undefined {

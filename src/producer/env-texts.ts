@@ -10,9 +10,21 @@ export function firstSet(env: Env, names: readonly string[]): string | undefined
   return names.find((name) => textOf(env, name) !== undefined)
 }
 
+const TRUE_WORDS: readonly string[] = ['true', '1', 'yes', 'on']
+const FALSE_WORDS: readonly string[] = ['false', '0', 'no', 'off']
+
 /** The source's words for true (`OTLP_ENABLE`), which include OpenTelemetry's. */
 export function isTrue(env: Env, name: string): boolean {
-  return ['true', '1', 'yes', 'on'].includes(textOf(env, name)?.toLowerCase() ?? '')
+  return TRUE_WORDS.includes(textOf(env, name)?.toLowerCase() ?? '')
+}
+
+/** False when it is not set. A word that is neither true nor false is told, and counts as `otherwise`: of two, what does less harm. */
+export function booleanOf(env: Env, name: string, problems: string[], otherwise: boolean): boolean {
+  const text = textOf(env, name)?.toLowerCase()
+  if (text === undefined || FALSE_WORDS.includes(text)) return false
+  if (TRUE_WORDS.includes(text)) return true
+  problems.push(`${name} is neither true nor false: ${otherwise} is used`)
+  return otherwise
 }
 
 /** The value of the first name that has a usable one. */

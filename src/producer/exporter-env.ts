@@ -1,5 +1,5 @@
 import { parseKeyPairsIntoRecord } from '@opentelemetry/core'
-import { type Env, firstSet, isTrue, listOf, textOf, wholeNumber } from './env-texts.ts'
+import { booleanOf, type Env, firstSet, isTrue, listOf, textOf, wholeNumber } from './env-texts.ts'
 import type { FurtherExporter, OtlpExporterConfig } from './further-exporters.ts'
 
 const SPECIFIC = 'OTEL_EXPORTER_OTLP_TRACES_'
@@ -130,7 +130,8 @@ function urlOf(env: Env, protocol: Protocol, problems: string[]): string | undef
   const text = name === undefined ? DEFAULT_ENDPOINTS[protocol] : textOf(env, name)!
   const isWhole = /^https?:\/\//i.test(text)
   // The source's `host:port` is plain text; OpenTelemetry's, for gRPC only, is not unless it is said so.
-  const isPlain = name === SOURCE_ENDPOINT || isTrue(env, firstSet(env, names('INSECURE')) ?? '')
+  const insecureBy = firstSet(env, names('INSECURE')) ?? ''
+  const isPlain = name === SOURCE_ENDPOINT || booleanOf(env, insecureBy, problems, false)
   const url = isWhole ? text : `${isPlain ? 'http' : 'https'}://${text}`
   if (
     !URL.canParse(url) ||

@@ -22,7 +22,12 @@ let made = 0
 const ended: ReadableSpan[] = []
 const newSid = () => `new-${++made}`
 const provider = new TracerProvider({
-  spanProcessors: [new SidSpanProcessor({ newSid, endedSpans: { add: (span) => ended.push(span) } })],
+  spanProcessors: [
+    new SidSpanProcessor({
+      newSid,
+      endedSpans: { add: (span) => ended.push(span), forceFlush: async () => undefined },
+    }),
+  ],
 })
 const tracer = provider.getTracer('test')
 const sidOf = (span: Span) => boxOfSpan(span)?.identity.sid
@@ -89,6 +94,8 @@ test('what injectContext writes, extractContext reads: objects, maps, bytes, and
         Object.entries(headers).map(([name, value]) => [name.toUpperCase(), [Buffer.from(value)]]),
       ),
       Trace.injectContext(new Headers()),
+      Trace.injectContext(new Map<string, string>()),
+      new Map(Object.entries(headers).map(([name, value]) => [name.toUpperCase(), value])),
     ]) {
       const extracted = Trace.extractContext(carrier)
       assert.equal(Trace.sid(extracted), sid)

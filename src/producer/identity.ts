@@ -106,6 +106,8 @@ export function giveBox(
 /** The box of what is active in a context: that of its span, else one from baggage and trace id, else none. */
 export function boxOfContext(context: Context): IdentityBox | undefined {
   const span = trace.getSpan(context)
+  const known = span === undefined ? undefined : boxOfSpan(span)
+  if (known !== undefined) return known
   const inbound = inboundOf(context)
   const isForeign = inbound?.isBelieved === false
   const baggage = isForeign ? undefined : propagation.getBaggage(context)
@@ -113,15 +115,12 @@ export function boxOfContext(context: Context): IdentityBox | undefined {
     const sid = baggageSid(baggage)
     return sid === undefined ? undefined : new IdentityBox(identityFrom(baggage, sid))
   }
-  let box = boxOfSpan(span)
-  if (box === undefined) {
-    const { traceId } = span.spanContext()
-    const traceSid = isForeign ? inbound?.ownSid : traceId
-    const sid = baggageSid(baggage) ?? (trace.isSpanContextValid(span.spanContext()) ? traceSid : undefined)
-    if (sid === undefined) return undefined
-    box = new IdentityBox(identityFrom(baggage, sid))
-    setBox(span, box)
-  }
+  const { traceId } = span.spanContext()
+  const traceSid = isForeign ? inbound?.ownSid : traceId
+  const sid = baggageSid(baggage) ?? (trace.isSpanContextValid(span.spanContext()) ? traceSid : undefined)
+  if (sid === undefined) return undefined
+  const box = new IdentityBox(identityFrom(baggage, sid))
+  setBox(span, box)
   return box
 }
 
@@ -181,7 +180,7 @@ export function isValidSid(sid: unknown): sid is string {
   return typeof sid === 'string' && sid.length > 0 && Buffer.byteLength(sid) <= MAX_SID_BYTES
 }
 
-function isValidValue(value: unknown): value is string {
+export function isValidValue(value: unknown): value is string {
   return typeof value === 'string' && Buffer.byteLength(value) <= MAX_VALUE_BYTES
 }
 

@@ -6,6 +6,7 @@ import type { RecordEncoder } from './record-encoder.ts'
 import type { RecordQueue } from './record-queue.ts'
 import type { EndedSpans } from './sid-span-processor.ts'
 import { type SpanGroup, SpanGroups } from './span-groups.ts'
+import { waitTime } from './wait-time.ts'
 
 export interface KafkaSpanExporterOptions {
   readonly encoder: Pick<RecordEncoder, 'addSpans' | 'addLargeSpan' | 'encodeOrigin' | 'maxSpanBytes'>
@@ -107,7 +108,7 @@ export class KafkaSpanExporter implements SpanExporter, EndedSpans {
     if (spans >= this.#options.maxPendingSpans || bytes >= MAX_PENDING_BYTES) {
       this.encodePending()
     } else if (this.#timer === undefined) {
-      this.#timer = setTimeout(() => this.encodePending(), this.#options.lingerMs)
+      this.#timer = setTimeout(() => this.encodePending(), waitTime(this.#options.lingerMs))
       this.#timer.unref()
     }
   }

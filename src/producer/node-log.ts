@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
+import type { KeyValue } from '../model/any-value.ts'
 import type { NodeLog as NodeLogRecord, Usage } from '../model/node-trace-log.ts'
 import { asText, entriesOf } from './foreign-values.ts'
 import { harmless } from './harmless.ts'
-import { toKeyValues } from './json-value.ts'
+import { toAnyValue, toKeyValues } from './json-value.ts'
 import { pythonJson } from './python-json.ts'
 import { attributeText } from './span-attributes.ts'
 
@@ -29,6 +30,7 @@ export interface Data {
   usage: Usage
 }
 
+const NO_INIT: NodeLogInit = { nodeId: '', nodeType: '', nodeName: '' }
 export const NO_USAGE: Usage = { questionTokens: 0, promptTokens: 0, completionTokens: 0, totalTokens: 0 }
 
 /**
@@ -61,14 +63,16 @@ export class NodeLog {
 
   constructor(init: NodeLogInit, nowMs: () => number = Date.now) {
     this.#nowMs = nowMs
-    this.id = init.id ?? randomUUID().replaceAll('-', '')
-    this.sid = init.sid ?? ''
-    this.nodeId = init.nodeId
-    this.nodeType = init.nodeType
-    this.nodeName = init.nodeName
-    this.funcId = init.funcId ?? init.nodeId
-    this.funcType = init.funcType ?? init.nodeType
-    this.funcName = init.funcName ?? init.nodeName
+    // A caller without types may leave it out.
+    const { id, sid, nodeId, nodeType, nodeName, funcId, funcType, funcName } = init ?? NO_INIT
+    this.id = id ?? randomUUID().replaceAll('-', '')
+    this.sid = sid ?? ''
+    this.nodeId = nodeId
+    this.nodeType = nodeType
+    this.nodeName = nodeName
+    this.funcId = funcId ?? nodeId
+    this.funcType = funcType ?? nodeType
+    this.funcName = funcName ?? nodeName
     this.startTime = nowMs()
     this.endTime = this.startTime
     // No prototype: "__proto__" is a key like any other.
@@ -113,15 +117,21 @@ export class NodeLog {
   }
 
   appendInputData(key: string, value: unknown): void {
-    this.data.input[asText(key)] = value
+    this.#put(() => {
+      this.data.input[asText(key)] = value
+    })
   }
 
   appendOutputData(key: string, value: unknown): void {
-    this.data.output[asText(key)] = value
+    this.#put(() => {
+      this.data.output[asText(key)] = value
+    })
   }
 
   appendConfigData(values: Readonly<Record<string, unknown>>): void {
-    for (const [key, value] of fieldsOf(values)) this.data.config[key] = value
+    this.#put(() => {
+      for (const [key, value] of fieldsOf(values)) this.data.config[key] = value
+    })
   }
 
   /** Replaces the counts that are given. */
@@ -158,14 +168,19 @@ export class NodeLog {
       llmOutput: recordText(this.llmOutput),
       runningStatus: Boolean(this.runningStatus),
       data: {
-        input: toKeyValues(input),
-        output: toKeyValues(output),
-        config: toKeyValues(config),
+        input: recordFields(input),
+        output: recordFields(output),
+        config: recordFields(config),
         usage: countsOf(usage),
       },
       logs: this.logs.map(recordText),
       extra: [],
     }
+  }
+
+  /** Maps of data can be assigned, and what takes no entry must not fail the request. */
+  #put(entry: () => void): void {
+    harmless(entry, undefined)
   }
 
   #addLog(level: string, message: string): void {
@@ -177,6 +192,12 @@ export class NodeLog {
 /** A text of a record. Fields can be assigned, and a model's answer that is no text must not cost the log. */
 export function recordText(value: unknown): string {
   return value === undefined || value === null ? '' : attributeText(value)
+}
+
+/** A map of a record. What was assigned in its place and is none is its entry `value`. */
+function recordFields(value: unknown): KeyValue[] {
+  if (value === undefined || value === null) return []
+  return typeof value === 'object' ? toKeyValues(value) : [{ key: 'value', value: toAnyValue(value) }]
 }
 
 /** NaN for what is none. */
@@ -197,12 +218,13 @@ export function whole(value: unknown): number {
   return Number.isSafeInteger(rounded) ? rounded : 0
 }
 
-export function countsOf(usage: Readonly<Usage>): Usage {
+/** Of an answer of a model that says nothing of its tokens, they are 0. */
+export function countsOf(usage: Partial<Usage> | null | undefined): Usage {
   return {
-    questionTokens: whole(usage.questionTokens),
-    promptTokens: whole(usage.promptTokens),
-    completionTokens: whole(usage.completionTokens),
-    totalTokens: whole(usage.totalTokens),
+    questionTokens: whole(usage?.questionTokens),
+    promptTokens: whole(usage?.promptTokens),
+    completionTokens: whole(usage?.completionTokens),
+    totalTokens: whole(usage?.totalTokens),
   }
 }
 

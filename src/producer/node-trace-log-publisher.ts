@@ -1,5 +1,6 @@
 import type { NodeTraceLog as NodeTraceLogRecord } from '../model/node-trace-log.ts'
-import type { Identity } from './identity.ts'
+import { type Identity, isValidSid } from './identity.ts'
+import { recordText } from './node-log.ts'
 import type { NodeTraceLog } from './node-trace-log.ts'
 import type { RecordEncoder } from './record-encoder.ts'
 import type { RecordQueue } from './record-queue.ts'
@@ -40,7 +41,7 @@ export class NodeTraceLogPublisher {
   #identity(log: NodeTraceLog): Identity {
     const active = Trace.identity()
     // A second revision must carry the SID of the first one.
-    if (!log.sid) log.sid = active?.sid ?? this.#options.newSid()
+    if (!isValidSid(recordText(log.sid))) log.sid = active?.sid ?? this.#options.newSid()
     // The identity of another request than the log's own fills nothing in.
     return active?.sid === log.sid ? active : { sid: log.sid, appId: '', uid: '', chatId: '' }
   }

@@ -48,7 +48,7 @@ export function fieldsOfLog(log: NodeTraceLog): Record<string, unknown> {
       log.firstFrameDuration === -1 ? new PythonFloat(log.firstFrameDuration) : log.firstFrameDuration,
     srv: log.srv,
     srv_tag: log.srvTag,
-    status: { code: log.status.code, message: log.status.message },
+    status: log.status && { code: log.status.code, message: log.status.message },
     usage: fieldsOfUsage(log.usage),
     version: log.version,
     trace: log.trace.map((node) => fieldsOfNode(node, log.sid, isOfWorkflow)),
@@ -80,7 +80,9 @@ function fieldsOfNode(node: NodeLog, sid: string, isOfWorkflow: boolean): Record
   }
 }
 
-function fieldsOfUsage(usage: NodeTraceLog['usage']): Record<string, number> {
+function fieldsOfUsage(usage: NodeTraceLog['usage'] | null | undefined): Record<string, number> | null {
+  // Assigned by a caller without types: null, as in the source.
+  if (!usage) return null
   return {
     question_tokens: usage.questionTokens,
     prompt_tokens: usage.promptTokens,

@@ -152,3 +152,30 @@ test('fields that callers without types fill with something else do not cost the
   assert.equal((JSON.parse(log.toJsonString()) as { answer: unknown }).answer, null)
   assert.deepEqual(written?.data.config, [{ key: 'bad', value: '[Error: no]' }])
 })
+
+test('data, usage and status that were assigned and are none neither throw into the request nor cost the log', () => {
+  const log = new NodeTraceLog(null as never)
+  const node = new NodeLog(undefined as never)
+  // What a model answers that counts no tokens.
+  node.data.usage = undefined as never
+  node.data.input = null as never
+  node.data.output = 'sunny' as never
+  node.appendInputData('city', 'Hefei')
+  log.addNodeLog([{ nodeId: 'no NodeLog' } as never, 'neither' as never, node])
+  log.setEnd()
+  log.status = null as never
+  const record = log.toRecord(nobody)
+  assert.ok(new RecordWriter().encodeNodeTraceLog(record, 1).length > 0)
+  assert.deepEqual([record.status, record.trace.length], [{ code: 0, message: '' }, 1])
+  const [{ data } = assert.fail()] = record.trace
+  assert.deepEqual(
+    [data.input, data.output, data.usage.totalTokens],
+    [[], [{ key: 'value', value: 'sunny' }], 0],
+  )
+  const text = JSON.parse(log.toJsonString()) as {
+    status: unknown
+    trace: { data: Record<string, unknown> }[]
+  }
+  assert.equal(text.status, null)
+  assert.deepEqual(text.trace[0]?.data, { input: null, output: 'sunny', config: {}, usage: null })
+})

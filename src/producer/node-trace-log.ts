@@ -1,10 +1,19 @@
-import { context as contextApi, trace } from '@opentelemetry/api'
+import { context as contextApi, diag, trace } from '@opentelemetry/api'
 import type { NodeTraceLog as NodeTraceLogRecord, Usage } from '../model/node-trace-log.ts'
 import { uuidV7 } from '../model/uuid-v7.ts'
 import { asText } from './foreign-values.ts'
-import type { Identity } from './identity.ts'
+import { type Identity, isValidSid, isValidValue } from './identity.ts'
 import { toKeyValues } from './json-value.ts'
-import { durationOf, NO_USAGE, type NodeLog, numberOf, recordText, whole, wholeCounts } from './node-log.ts'
+import {
+  countsOf,
+  durationOf,
+  NO_USAGE,
+  type NodeLog,
+  numberOf,
+  recordText,
+  whole,
+  wholeCounts,
+} from './node-log.ts'
 import {
   fieldsOfLog,
   type LargeTextStore,
@@ -74,6 +83,8 @@ export class NodeTraceLog {
   readonly #nowMs: () => number
 
   constructor(init: NodeTraceLogInit = {}, nowMs: () => number = Date.now) {
+    // A caller without types may give null.
+    const given = init ?? {}
     const active = Trace.identity()
     const span = trace.getSpan(contextApi.active())?.spanContext()
     const hasSpan = span !== undefined && trace.isSpanContextValid(span)
@@ -83,18 +94,18 @@ export class NodeTraceLog {
     this.startTime = nowMs()
     this.endTime = this.startTime
     this.logId = uuidV7(this.startTime)
-    this.sid = init.sid ?? active?.sid ?? ''
-    this.appId = init.appId ?? active?.appId ?? ''
-    this.uid = init.uid ?? active?.uid ?? ''
-    this.chatId = init.chatId ?? active?.chatId ?? ''
-    this.serviceId = init.serviceId ?? ''
-    this.flowId = init.flowId ?? ''
-    this.botId = init.botId ?? ''
-    this.sub = init.sub ?? ''
-    this.caller = init.caller ?? ''
-    this.logCaller = init.logCaller ?? ''
-    this.question = init.question ?? ''
-    this.version = init.version ?? 'v2.0.0'
+    this.sid = given.sid ?? active?.sid ?? ''
+    this.appId = given.appId ?? active?.appId ?? ''
+    this.uid = given.uid ?? active?.uid ?? ''
+    this.chatId = given.chatId ?? active?.chatId ?? ''
+    this.serviceId = given.serviceId ?? ''
+    this.flowId = given.flowId ?? ''
+    this.botId = given.botId ?? ''
+    this.sub = given.sub ?? ''
+    this.caller = given.caller ?? ''
+    this.logCaller = given.logCaller ?? ''
+    this.question = given.question ?? ''
+    this.version = given.version ?? 'v2.0.0'
   }
 
   get usage(): Readonly<Usage> {
@@ -142,8 +153,12 @@ export class NodeTraceLog {
   }
 
   addNodeLog(nodes: NodeLog | readonly NodeLog[]): void {
-    // Of a node that was not made there is nothing to say.
-    for (const node of Array.isArray(nodes) ? nodes : [nodes]) if (node) this.trace.push(node)
+    for (const node of Array.isArray(nodes) ? nodes : [nodes]) {
+      // Of a node that was not made there is nothing to say.
+      if (!node) continue
+      if (typeof node.toRecord === 'function') this.trace.push(node)
+      else diag.error('addNodeLog takes NodeLogs: what is none is left out')
+    }
   }
 
   /** The same list as `addNodeLog`, under the name that callers of functions use. */
@@ -175,15 +190,16 @@ export class NodeTraceLog {
 
   /**
    * What is published: a copy. Each call is a further revision of the same log.
-   * @param identity fills what the log does not know itself
+   * @param identity fills what the log does not know itself, or cannot be: a SID over 256 bytes, another part over 1,024
    */
   toRecord(identity: Identity): NodeTraceLogRecord {
-    const sid = recordText(this.sid) || identity.sid
+    const own = recordText(this.sid)
+    const sid = isValidSid(own) ? own : identity.sid
     return {
       sid,
-      appId: recordText(this.appId) || identity.appId,
-      uid: recordText(this.uid) || identity.uid,
-      chatId: recordText(this.chatId) || identity.chatId,
+      appId: partOf(this.appId) || identity.appId,
+      uid: partOf(this.uid) || identity.uid,
+      chatId: partOf(this.chatId) || identity.chatId,
       logId: this.logId,
       revision: this.#revision++,
       traceId: this.#traceId,
@@ -202,7 +218,7 @@ export class NodeTraceLog {
       firstFrameDurationMs: durationOf(this.firstFrameDuration),
       srv: toKeyValues(this.srv),
       srvTag: toKeyValues(this.srvTag),
-      status: { code: whole(this.status.code), message: recordText(this.status.message) },
+      status: { code: whole(this.status?.code), message: recordText(this.status?.message) },
       usage: { ...this.#usage },
       version: recordText(this.version),
       trace: this.trace.map((node) => node.toRecord(sid)),
@@ -211,11 +227,18 @@ export class NodeTraceLog {
   }
 }
 
+/** Empty for what is too long to be one: the log is not lost for it. */
+function partOf(value: unknown): string {
+  const text = recordText(value)
+  return isValidValue(text) ? text : ''
+}
+
 function addUsage(a: Usage, b: Usage): Usage {
+  const { questionTokens, promptTokens, completionTokens, totalTokens } = countsOf(b)
   return {
-    questionTokens: a.questionTokens + whole(b.questionTokens),
-    promptTokens: a.promptTokens + whole(b.promptTokens),
-    completionTokens: a.completionTokens + whole(b.completionTokens),
-    totalTokens: a.totalTokens + whole(b.totalTokens),
+    questionTokens: a.questionTokens + questionTokens,
+    promptTokens: a.promptTokens + promptTokens,
+    completionTokens: a.completionTokens + completionTokens,
+    totalTokens: a.totalTokens + totalTokens,
   }
 }

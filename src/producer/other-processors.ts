@@ -1,5 +1,6 @@
-import type { TracerProvider } from '@opentelemetry/sdk-trace'
+import type { SpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import type { Logger } from '../telemetry/logger.ts'
+import { within } from './wait-time.ts'
 
 /**
  * The span processors of a service beside the one for Kafka: its exporters to elsewhere, and those that it brought itself. They are waited for, but
@@ -7,17 +8,22 @@ import type { Logger } from '../telemetry/logger.ts'
  */
 export class OtherProcessors {
   readonly #provider: TracerProvider
-  readonly #count: number
+  readonly #processors: readonly SpanProcessor[]
   readonly #logger: Logger
 
-  constructor(provider: TracerProvider, count: number, logger: Logger) {
+  /** @param provider has them, and is shut down with them */
+  constructor(provider: TracerProvider, processors: readonly SpanProcessor[], logger: Logger) {
     this.#provider = provider
-    this.#count = count
+    this.#processors = processors
     this.#logger = logger
   }
 
   async flush(timeoutMs: number): Promise<void> {
-    if (this.#count > 0) await this.#within(timeoutMs, this.#provider.forceFlush(), 'flush')
+    if (this.#processors.length === 0) return
+    // Not by the provider, which would wait for Kafka, too, by a time of its own.
+    const flush = async (processor: SpanProcessor) => await processor.forceFlush()
+    const flushed = Promise.allSettled(this.#processors.map(flush))
+    await this.#within(timeoutMs, flushed.then(throwFirst), 'flush')
   }
 
   /** A batch that they hold would be lost with the process. */
@@ -26,14 +32,13 @@ export class OtherProcessors {
   }
 
   async #within(timeoutMs: number, work: Promise<void>, what: string): Promise<void> {
-    let timer: NodeJS.Timeout | undefined
-    const timeUp = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs)
-    })
     const done = work.catch((error: unknown) =>
       this.#logger.warn({ cause: String(error) }, `a span processor of the service failed to ${what}`),
     )
-    await Promise.race([done, timeUp])
-    clearTimeout(timer)
+    await within(timeoutMs, done)
   }
+}
+
+function throwFirst(results: readonly PromiseSettledResult<void>[]): void {
+  for (const result of results) if (result.status === 'rejected') throw result.reason
 }

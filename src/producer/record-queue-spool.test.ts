@@ -78,7 +78,7 @@ test('while Kafka is away records go to disk, far more than memory may hold; whe
   const { accepted, sent } = queue.stats('spans')
   assert.deepEqual([accepted, sent, queue.spoolBytes], [600, 600, 0])
   queue.close()
-  await queue.closeSpool()
+  await queue.closeSpool(60_000)
   assert.deepEqual(readdirSync(folder), [])
 })
 
@@ -90,7 +90,7 @@ test('what Kafka has been sent and does not answer is on disk as well, and a lat
   for (const sid of sids(0, 20)) add(killed, sid)
   await until(() => killed.stats('spans').spooled > 10)
   // As kill -9: no close but that of the lock, which the system would release.
-  await killed.closeSpool()
+  await killed.closeSpool(60_000)
   const second = kafka()
   const queue = open(folder, { send: second.send, maxInFlightBytes: 1 })
   add(queue, 'new')
@@ -99,7 +99,7 @@ test('what Kafka has been sent and does not answer is on disk as well, and a lat
   const stats = queue.stats('spans')
   assert.deepEqual([stats.accepted, stats.recovered, stats.sent], [21, 20, 21])
   queue.close()
-  await queue.closeSpool()
+  await queue.closeSpool(60_000)
 })
 
 test('shutdown leaves on disk what Kafka does not have, and drops nothing', async (t) => {
@@ -111,14 +111,14 @@ test('shutdown leaves on disk what Kafka does not have, and drops nothing', asyn
   await queue.park(30_000)
   queue.close()
   await sleep(5)
-  await queue.closeSpool()
+  await queue.closeSpool(60_000)
   const stats = queue.stats('spans')
   assert.deepEqual([stats.spooled, stats.waiting, stats.dropped.shutdown], [30, 0, 0])
   state.isAway = false
   const next = open(folder, { send })
   assert.equal(await until(() => next.stats('spans').sent === 30).then(() => next.drained(30_000)), true)
   next.close()
-  await next.closeSpool()
+  await next.closeSpool(60_000)
 })
 
 test('with no place on disk records wait in memory, the oldest go when it is full, and they go to disk once it can be written', async (t) => {
@@ -140,7 +140,7 @@ test('with no place on disk records wait in memory, the oldest go when it is ful
   assert.equal(await queue.drained(30_000), true)
   assert.deepEqual(state.arrived, sids(30, 80))
   queue.close()
-  await queue.closeSpool()
+  await queue.closeSpool(60_000)
 })
 
 test('a spool over its limit drops the oldest, counted as such, and what is left arrives in order', async (t) => {
@@ -167,7 +167,7 @@ test('a spool over its limit drops the oldest, counted as such, and what is left
   assert.equal(new Set(arrived).size, sent)
   assert.equal(arrived.at(-1), 59)
   queue.close()
-  await queue.closeSpool()
+  await queue.closeSpool(60_000)
 })
 
 test('however Kafka and the disk come and go: accepted = waiting + spooled + sent + dropped at any time, no process sends a record twice, and the next one sends what is left', async (t) => {
@@ -207,7 +207,7 @@ test('however Kafka and the disk come and go: accepted = waiting + spooled + sen
         else assert.equal(await queue.drained(30_000), true)
         queue.close()
         await sleep(2)
-        await queue.closeSpool()
+        await queue.closeSpool(60_000)
         check()
         assert.equal(queue.stats('spans').waiting, 0)
         assert.equal(queue.stats('spans').dropped.shutdown, 0)
@@ -220,7 +220,7 @@ test('however Kafka and the disk come and go: accepted = waiting + spooled + sen
         await until(() => next.stats('spans').sent >= left)
         assert.equal(await next.drained(30_000), true)
         next.close()
-        await next.closeSpool()
+        await next.closeSpool(60_000)
         const { recovered, sent } = next.stats('spans')
         assert.equal(sent, recovered)
         // A segment that was sent in part is sent whole: its file is as it was.
@@ -231,7 +231,7 @@ test('however Kafka and the disk come and go: accepted = waiting + spooled + sen
           const last = open(folder, { send, spool })
           assert.equal(await last.drained(30_000), true)
           last.close()
-          await last.closeSpool()
+          await last.closeSpool(60_000)
         }
         assert.deepEqual(readdirSync(folder), [])
       },

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { test } from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { SiderealError } from '../model/errors.ts'
 import { silentLogger } from '../telemetry/logger.ts'
@@ -28,6 +31,12 @@ function open(options: Partial<RecordQueueOptions>): RecordQueue {
     retryPauseMs: 1,
     ...options,
   })
+}
+
+/** A full collection of garbage, now. */
+function gc(): () => void {
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc') as () => void
 }
 
 function add(queue: RecordQueue, entry: EncodedRecord): void {
@@ -69,6 +78,44 @@ test('a schema that cannot even be asked for is tried again like any other, and 
   add(queue, record('a'))
   assert.equal(await queue.drained(5_000), true)
   assert.deepEqual([asked, queue.stats('spans').sent], [3, 1])
+})
+
+test('a service that flushes after each request pays nothing for those that ended without Kafka', async () => {
+  const queue = open({ schemaId: () => new Promise(() => undefined) })
+  add(queue, record('waits'))
+  const flush = async () => {
+    for (let turn = 0; turn < 20; turn++)
+      await Promise.all(Array.from({ length: 2_000 }, () => queue.drained(0)))
+    const collect = gc()
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+  await flush()
+  const before = await flush()
+  const grown = (await flush()) - before
+  assert.ok(grown < 1_000_000, `${grown} bytes for 40,000 flushes`)
+  queue.close()
+})
+
+test('delivery runs outside the request that set it off, and keeps nothing of it', async () => {
+  const requests = new AsyncLocalStorage<string>()
+  const seen: unknown[] = []
+  const queue = open({
+    schemaId: async () => {
+      seen.push(requests.getStore())
+      return 7
+    },
+    send: (_topic, records, onSettled) => {
+      seen.push(requests.getStore())
+      for (const index of records.keys()) onSettled(index, undefined)
+    },
+  })
+  for (const name of ['first', 'second']) {
+    requests.run(name, () => add(queue, record(name)))
+    assert.equal(await queue.drained(30_000), true)
+  }
+  assert.deepEqual(seen, [undefined, undefined, undefined])
+  queue.close()
 })
 
 test('a full queue drops the oldest, and counts spans and not records', async () => {

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import { context as contextApi, ROOT_CONTEXT } from '@opentelemetry/api'
 import { suppressTracing } from '@opentelemetry/core'
 import { writeFrameHeader } from '../codec/wire.ts'
@@ -47,6 +48,8 @@ export class RecordQueue {
   readonly #schemaIds: SchemaIds
   /** Nothing that is done for the service's traces may make traces itself. */
   readonly #context = suppressTracing(ROOT_CONTEXT)
+  /** Nor may a connection keep what the service stores for the request in which it was opened. */
+  readonly #outside = new AsyncResource('SiderealRecordQueue')
   readonly #memory: QueueMemory
   readonly #inFlight = new Set<HeldRecord>()
   #inFlightBytes = 0
@@ -55,7 +58,7 @@ export class RecordQueue {
   #pause: NodeJS.Timeout | undefined
   #isPumpPending = false
   #isClosed = false
-  #idle: (() => void)[] = []
+  readonly #idle = new Set<() => void>()
 
   constructor(options: RecordQueueOptions) {
     this.#options = {
@@ -74,7 +77,7 @@ export class RecordQueue {
     const onDone = (record: HeldRecord) => this.#overflow?.settle(record)
     this.#memory = new QueueMemory({ maxBytes, maxItems, counts: this.#counts, onDone })
     this.#schemaIds = new SchemaIds({
-      fetch: (kind) => contextApi.with(this.#context, () => options.schemaId(kind)),
+      fetch: (kind) => this.#apart(() => options.schemaId(kind)),
       onFetched: () => {
         this.#failures = 0
         this.#pump()
@@ -143,15 +146,15 @@ export class RecordQueue {
   /** Resolves with true when nothing waits any more, in memory or on disk, with false when the time is up. */
   async drained(timeoutMs: number): Promise<boolean> {
     if (this.#isEmpty) return true
-    let timer: NodeJS.Timeout | undefined
-    const timeout = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), timeoutMs)
-    })
-    const idle = new Promise<boolean>((resolve) => this.#idle.push(() => resolve(true)))
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    const onIdle = () => resolve(true)
+    this.#idle.add(onIdle)
+    const timer = setTimeout(() => resolve(false), timeoutMs)
     try {
-      return await Promise.race([idle, timeout])
+      return await promise
     } finally {
       clearTimeout(timer)
+      this.#idle.delete(onIdle)
     }
   }
 
@@ -169,9 +172,9 @@ export class RecordQueue {
     this.#resolveIdle()
   }
 
-  /** Gives the spool back; to be called when nothing is with Kafka any more. */
-  async closeSpool(): Promise<void> {
-    await this.#overflow?.close()
+  /** Gives the spool back, in at most the time given; to be called when nothing is with Kafka any more. */
+  async closeSpool(timeoutMs: number): Promise<void> {
+    await this.#overflow?.close(timeoutMs)
     // What could not be written at the last moment.
     this.#memory.giveUpAll()
   }
@@ -182,9 +185,8 @@ export class RecordQueue {
 
   #resolveIdle(): void {
     if (!this.#isEmpty) return
-    const idle = this.#idle
-    this.#idle = []
-    for (const resolve of idle) resolve()
+    for (const resolve of this.#idle) resolve()
+    this.#idle.clear()
   }
 
   #dropOldest(): void {
@@ -234,9 +236,11 @@ export class RecordQueue {
   #send(batch: readonly HeldRecord[]): void {
     const { send, topic } = this.#options
     const outgoing = batch.map(({ sid, framed }) => ({ key: Buffer.from(sid), value: framed }))
-    contextApi.with(this.#context, () =>
-      send(topic, outgoing, (index, error) => this.#settled(batch[index]!, error)),
-    )
+    this.#apart(() => send(topic, outgoing, (index, error) => this.#settled(batch[index]!, error)))
+  }
+
+  #apart<T>(work: () => T): T {
+    return this.#outside.runInAsyncScope(() => contextApi.with(this.#context, work))
   }
 
   #settled(record: HeldRecord, error: unknown): void {

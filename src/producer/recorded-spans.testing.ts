@@ -28,7 +28,7 @@ export function recordSpans(options: { peers?: IdentityPeerRules; sampler?: Samp
   let made = 0
   const processor = new SidSpanProcessor({
     newSid: () => `sid-${++made}`,
-    endedSpans: { add: (span) => ended.push(span) },
+    endedSpans: { add: (span) => ended.push(span), forceFlush: async () => undefined },
   })
   const provider = new TracerProvider({
     spanProcessors: [processor],

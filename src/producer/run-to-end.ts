@@ -54,8 +54,9 @@ export function runToEnd<T>(callback: () => T, hooks: RunHooks): RunResult<T> {
 
 function afterRun(value: unknown, hooks: RunHooks): unknown {
   if (isIterator(value)) {
-    if (fieldOf(value, Symbol.asyncIterator) !== undefined) return iterateAsync(value, hooks)
-    if (fieldOf(value, Symbol.iterator) !== undefined) return iterateSync(value, hooks)
+    if (fieldOf(value, Symbol.asyncIterator) !== undefined)
+      return withMembersOf(value, iterateAsync(value, hooks))
+    if (fieldOf(value, Symbol.iterator) !== undefined) return withMembersOf(value, iterateSync(value, hooks))
   }
   hooks.onEnd()
   return value
@@ -94,7 +95,21 @@ const AsyncPrototype = Object.getPrototypeOf(
   ),
 ) as object
 
-function iterateSync(inner: AnyIterator, hooks: RunHooks): unknown {
+/** An iterator of a class of its own, such as the stream of a model's client, has further members, which are called as its own. */
+function withMembersOf(inner: object, steps: object): object {
+  if (/^\[object (Async)?Generator\]$/.test(Object.prototype.toString.call(inner))) return steps
+  return new Proxy(steps, {
+    get: (_steps, key) => {
+      if (Reflect.has(steps, key)) return Reflect.get(steps, key)
+      const member: unknown = Reflect.get(inner, key)
+      return typeof member === 'function' ? member.bind(inner) : member
+    },
+    has: (_steps, key) => Reflect.has(steps, key) || Reflect.has(inner, key),
+    set: (_steps, key, value) => Reflect.set(inner, key, value),
+  })
+}
+
+function iterateSync(inner: AnyIterator, hooks: RunHooks): object {
   const step = (piece: () => unknown) => {
     try {
       const result = hooks.run(piece) as IteratorResult<unknown>
@@ -117,7 +132,7 @@ function iterateSync(inner: AnyIterator, hooks: RunHooks): unknown {
   })
 }
 
-function iterateAsync(inner: AnyIterator, hooks: RunHooks): unknown {
+function iterateAsync(inner: AnyIterator, hooks: RunHooks): object {
   const step = async (piece: () => unknown) => {
     try {
       const result = (await hooks.run(piece)) as IteratorResult<unknown>

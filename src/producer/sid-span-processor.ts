@@ -5,6 +5,8 @@ import { giveBox } from './identity.ts'
 /** Takes ended spans; never throws. */
 export interface EndedSpans {
   add(span: ReadableSpan): void
+  /** Resolves when they are where they go, or its time is up. */
+  forceFlush(): Promise<void>
 }
 
 export interface SidSpanProcessorOptions {
@@ -33,11 +35,12 @@ export class SidSpanProcessor implements SpanProcessor {
     if ((span.spanContext().traceFlags & TraceFlags.SAMPLED) !== 0) this.#options.endedSpans?.add(span)
   }
 
+  /** For whoever has the tracer provider and not the service, such as the instrumentation of a serverless function. */
   async forceFlush(): Promise<void> {
-    // Nothing is held here: the queue behind `endedSpans` is flushed by the service that owns it.
+    await this.#options.endedSpans?.forceFlush()
   }
 
   async shutdown(): Promise<void> {
-    // As above.
+    // What is behind `endedSpans` may have spans of others, too: the service that owns it shuts it down.
   }
 }

@@ -60,6 +60,13 @@ test('whatever a method is given, it does not throw into the request, and says w
       active: () => Trace.setIdentity(given),
       extract: () => Trace.extractContext(given),
       inject: () => Trace.injectContext(given),
+      contexts: () => [
+        Trace.sid(given),
+        Trace.identity(given),
+        Trace.setIdentity({ uid: 'u' }, given),
+        Trace.extractContext({}, given),
+        Trace.injectContext({}, given),
+      ],
       made: () => new Span(given).start('made').end(),
       traceContext: (span) => span.start('child', { traceContext: given }, () => undefined),
       options: (span) => span.start('child', { attributes: given }, () => undefined),

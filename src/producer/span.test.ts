@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, beforeEach, test } from 'node:test'
 import { context, propagation, ROOT_CONTEXT, SpanStatusCode, trace } from '@opentelemetry/api'
-import { NodeLog } from './node-log.ts'
 import { recordSpans } from './recorded-spans.testing.ts'
 import { Span } from './span.ts'
-import { SpanLevel } from './span-level.ts'
 import { Trace } from './trace-context.ts'
 
 const spans = recordSpans()
@@ -14,12 +12,6 @@ beforeEach(() => {
 after(() => spans.close())
 
 const names = () => spans.ended.map(({ name }) => name)
-const newNode = () => new NodeLog({ nodeId: 'n', nodeType: 't', nodeName: 'n' })
-const logLines = ({ logs }: NodeLog) =>
-  logs.map((line) => {
-    const { level, message } = JSON.parse(line) as Record<string, string>
-    return `${level} ${message}`
-  })
 
 test('a sync callback stays sync: its result comes back, and its span has ended by then', () => {
   const result = new Span().start('sync', (span) => {
@@ -143,111 +135,6 @@ test('what is thrown need not be an error: it too is recorded once, by the inner
   }
 })
 
-const endings: [string, number, (values: Generator<number>) => void][] = [
-  ['consumed', 3, (values) => void [...values]],
-  [
-    'left by break',
-    1,
-    (values) => {
-      for (const _ of values) break
-    },
-  ],
-  [
-    'returned',
-    1,
-    (values) => {
-      values.next()
-      values.return(9)
-    },
-  ],
-  [
-    'returned before it began',
-    0,
-    (values) => {
-      values.return(9)
-    },
-  ],
-  ['destructured', 1, ([_first]) => undefined],
-]
-
-test('the span of a generator ends when that is consumed or left, and its body runs within the span', () => {
-  for (const [how, steps, use] of endings) {
-    spans.ended.length = 0
-    let seen = 0
-    const values = new Span().start('generator', function* (span) {
-      for (let i = 0; i < 3; i++) {
-        assert.equal(trace.getActiveSpan(), span.getOtlpSpan())
-        seen++
-        yield i
-      }
-    })
-    assert.deepEqual(names(), [], how)
-    use(values)
-    assert.deepEqual([names(), seen], [['generator'], steps], how)
-    assert.equal(spans.ended[0]?.status.code, SpanStatusCode.UNSET, how)
-  }
-})
-
-test('the span of an async generator ends likewise, also when a promise gave it', async () => {
-  async function* body(span: Span): AsyncGenerator<number, void, unknown> {
-    for (let i = 0; i < 3; i++) {
-      await new Promise(setImmediate)
-      assert.equal(trace.getActiveSpan(), span.getOtlpSpan())
-      yield i
-    }
-  }
-  for (const left of [false, true]) {
-    for (const start of [
-      () => new Span().start('stream', body),
-      () => new Span().start('stream', async (span) => body(span)),
-    ]) {
-      spans.ended.length = 0
-      const seen: number[] = []
-      for await (const value of await start()) {
-        assert.deepEqual(names(), [])
-        seen.push(value)
-        if (left) break
-      }
-      assert.deepEqual([names(), seen], [['stream'], left ? [0] : [0, 1, 2]])
-    }
-  }
-})
-
-test('an error in the middle of a generator, or thrown into it, ends and marks its span and comes out unchanged', async () => {
-  const error = new Error('in the middle')
-  const failing = new Span().start('generator', function* () {
-    yield 1
-    throw error
-  })
-  assert.throws(() => [...failing], error)
-  const stream = new Span().start('stream', async function* () {
-    yield 1
-    yield 2
-  })
-  await stream.next()
-  await assert.rejects(stream.throw(error), error)
-  assert.deepEqual(names(), ['generator', 'stream'])
-  for (const { status, events } of spans.ended)
-    assert.deepEqual([status.message, events.length], ['in the middle', 1])
-})
-
-test('what a generator is sent arrives, what it catches is no error, and its return value comes back', () => {
-  const talk = new Span().start('talk', function* (): Generator<string, string, string> {
-    try {
-      const heard = yield 'hello'
-      yield `heard ${heard}`
-    } catch (error) {
-      yield `caught ${String(error)}`
-    }
-    return 'bye'
-  })
-  assert.deepEqual(
-    [talk.next().value, talk.next('you').value, talk.throw('oh').value, talk.next()],
-    ['hello', 'heard you', 'caught oh', { value: 'bye', done: true }],
-  )
-  assert.equal(spans.named('talk').status.code, SpanStatusCode.UNSET)
-})
-
 test('values that can be iterated are values: arrays, maps and streams come back as they are', () => {
   for (const value of [[1, 2], new Map(), 'text', new ReadableStream()]) {
     assert.equal(
@@ -331,6 +218,27 @@ test('a trace context from elsewhere is continued, with its SID and further bagg
   assert.equal(spans.named('entry').parentSpanContext?.spanId, 'b7ad6b7169203331')
 })
 
+test('a trace context from elsewhere that says no identity does not get that of the request in which it is taken up', () => {
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  const request = Trace.extractContext({
+    traceparent: traceparent.replace('0af', '1af'),
+    baggage: 'sid=of-the-request,app_id=its-app,mine=1',
+  })
+  context.with(request, () =>
+    new Span().start('request', (span) => {
+      new Span().start('another', { traceContext: { traceparent } }, (another) => {
+        assert.deepEqual([another.sid, another.appId], ['0af7651916cd43dd8448eb211c80319c', ''])
+        assert.equal(propagation.getActiveBaggage()?.getEntry('mine')?.value, '1')
+      })
+      // What says nothing at all is below the request.
+      new Span().start('below', { traceContext: {} }, (below) => assert.equal(below.sid, 'of-the-request'))
+      new Span().start('again', { traceContext: Trace.injectContext() }, (again) =>
+        assert.equal(again.sid, span.sid),
+      )
+    }),
+  )
+})
+
 test('baggage that the service sets within a request goes on, and that of another request does not come in', () => {
   const own = propagation.createBaggage({ mine: { value: '1' } })
   const seen = () => propagation.getActiveBaggage()?.getEntry('mine')?.value
@@ -358,91 +266,4 @@ test('who the request belongs to: given at first or later, empty parts say nothi
   })
   for (const span of spans.ended)
     assert.deepEqual(spans.identityOf(span), { sid: 'late', appId: 'app-2', uid: '', chatId: '' })
-})
-
-test('every method writes to the span, and the same to the NodeLog that it is given', () => {
-  const node = newNode()
-  const time = new Date(1_759_000_000_000)
-  new Span().start('all', { attributes: { early: [1, 2], nothing: null } }, (span) => {
-    span
-      .setAttribute('model', { name: 'large' }, node)
-      .setAttributes({ a: 1n, b: [1, 'x'], c: undefined, d: true }, node)
-      .setCode(0, node)
-      .setStatus({ code: SpanStatusCode.OK }, node)
-      .addEvent(SpanLevel.WARN, { 'retry in': '1 s', detail: { n: 1 } }, time, node)
-      .addInfoEvent('started', node)
-      .addInfoEvents({ step: 1 }, time, node)
-  })
-  const { attributes, events, status } = spans.named('all')
-  assert.deepEqual(
-    { ...attributes },
-    { early: [1, 2], model: '{"name": "large"}', a: '1', b: '[1, "x"]', d: true, code: 0 },
-  )
-  assert.equal(status.code, SpanStatusCode.OK)
-  assert.deepEqual(
-    events.map(({ name, attributes: own, time: at }) => [name, { ...own }, at[0] === 1_759_000_000]),
-    [
-      ['WARN', { 'retry in': '1 s', detail: '{"n": 1}' }, true],
-      ['INFO', { 'INFO LOG': 'started' }, false],
-      ['INFO', { step: 1 }, true],
-    ],
-  )
-  assert.deepEqual(logLines(node), [
-    'INFO set attribute: model={"name": "large"}',
-    'INFO set attributes: {"a": 1, "b": [1, "x"], "d": true}',
-    'INFO set attribute: code=0',
-    'INFO set status: OK',
-    'INFO WARN={"retry in": "1 s", "detail": {"n": 1}}',
-    'INFO started',
-    'INFO {"step": 1}',
-  ])
-  assert.equal(node.runningStatus, true)
-})
-
-test('errors end the NodeLog as failed, and mark the span: an event marks it by the attribute error, an exception by its status', () => {
-  const tries: [string, string, (span: Span, node: NodeLog) => void][] = [
-    ['ERROR', 'no route', (span, node) => void span.addErrorEvent('no route', node)],
-    ['ERROR', '{"why": "x"}', (span, node) => void span.addErrorEvents({ why: 'x' }, undefined, node)],
-    [
-      'exception',
-      'broken',
-      (span, node) => void span.recordException(new Error('broken'), { 'tool.name': 't' }, node),
-    ],
-  ]
-  for (const [event, line, tell] of tries) {
-    spans.ended.length = 0
-    const node = newNode()
-    new Span().start('x', (span) => tell(span, node))
-    const { attributes, events, status } = spans.named('x')
-    assert.equal(events[0]?.name, event)
-    if (event === 'ERROR') assert.deepEqual([attributes['error'], status.code], [true, SpanStatusCode.UNSET])
-    else assert.deepEqual([events[0]?.attributes?.['tool.name'], status.code], ['t', SpanStatusCode.ERROR])
-    assert.deepEqual([logLines(node), node.runningStatus, node.isEnded], [[`ERROR ${line}`], false, true])
-  }
-})
-
-test('an INFO text of 10,240 bytes and more stands once, in the span: the NodeLog says where', () => {
-  for (const [bytes, isLinked] of [
-    [10_239, false],
-    [10_240, true],
-  ] as const) {
-    spans.ended.length = 0
-    const text = `${'你'.repeat(3_000)}${'x'.repeat(bytes - 9_000)}`
-    const node = newNode()
-    new Span().start('x', (span) => span.addInfoEvent(text, node))
-    assert.equal(spans.named('x').events[0]?.attributes?.['INFO LOG'], text)
-    const { traceId, spanId } = spans.named('x').spanContext()
-    const [line] = logLines(node)
-    if (isLinked)
-      assert.match(
-        line!,
-        new RegExp(
-          `^INFO trace_link: span/${traceId}/${spanId} \\(INFO event, 10240 bytes, sha256 [0-9a-f]{64}\\)$`,
-        ),
-      )
-    else assert.equal(line, `INFO ${text}`)
-  }
-  const node = newNode()
-  new Span().addInfoEvent('x'.repeat(20_000), node)
-  assert.equal(logLines(node)[0]?.length, 20_005, 'no span holds it: it stands whole')
 })

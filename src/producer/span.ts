@@ -220,8 +220,9 @@ export class Span implements Disposable {
   ): this {
     return this.#quietly(() => {
       const span = this.getOtlpSpan()
-      span.addEvent(SpanLevel.INFO, attributesOf(attributes), time)
-      nodeLog?.addInfoLog(mirrored(attributeText(said), span))
+      const clean = attributesOf(attributes)
+      span.addEvent(SpanLevel.INFO, clean, time)
+      nodeLog?.addInfoLog(mirrored(attributeText(said), span, clean))
     })
   }
 

@@ -1,8 +1,14 @@
-import { type FileHandle, mkdir, open, readdir, readFile, rm, rmdir } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { uuidV7 } from '../model/uuid-v7.ts'
 import type { ItemsByKind } from './delivery-counts.ts'
-import { encodeSpoolRecord, type NumberedRecord, parseSegment, SEGMENT_MAGIC } from './spool-format.ts'
+import {
+  encodeSpoolRecord,
+  isOfOtherVersion,
+  type NumberedRecord,
+  parseSegment,
+  SEGMENT_MAGIC,
+} from './spool-format.ts'
 import { SpoolLock } from './spool-lock.ts'
 
 /** A file of records. What has been read is in memory, too, until it is settled; the file goes when its last record is. */
@@ -22,6 +28,13 @@ export interface Segment {
   isRead: boolean
   /** Given up for want of space; those of its records that are in memory have nothing on disk any more. */
   isDropped: boolean
+}
+
+/** What is told of segments that are found. */
+export interface FoundFaults {
+  onDamage(name: string, damages: number): void
+  /** It is left where it is. */
+  onUnreadable(name: string, error: unknown): void
 }
 
 /** Folders that others may tidy away in the moment in which they are made. Some network file systems say of every lock that it is taken. */
@@ -67,13 +80,26 @@ export class SpoolFolder {
     return lock === undefined ? undefined : new SpoolFolder(path, lock)
   }
 
-  /** Finds the segments that are here, and counts what is in them, one after the other. */
-  async *segments(onDamage: (name: string, damages: number) => void): AsyncGenerator<Segment> {
-    const names = (await readdir(this.path)).filter((name) => SEGMENT_NAME.test(name)).sort()
-    for (const name of names) {
-      const bytes = await readFile(join(this.path, name))
+  /** Bytes of the segments that are here, without a look into them. */
+  async size(): Promise<number> {
+    let bytes = 0
+    for (const name of await this.#names()) bytes += (await stat(join(this.path, name))).size
+    return bytes
+  }
+
+  /** Finds the segments that are here, and counts what is in them, one after the other. One that cannot be read keeps none of the others. */
+  async *segments(faults: FoundFaults): AsyncGenerator<Segment> {
+    for (const name of await this.#names()) {
+      let bytes: Buffer
+      try {
+        bytes = await readFile(join(this.path, name))
+        if (isOfOtherVersion(bytes)) throw new Error('it was written by another version of this package')
+      } catch (error) {
+        faults.onUnreadable(name, error)
+        continue
+      }
       const { records, damages } = parseSegment(bytes)
-      if (damages > 0) onDamage(name, damages)
+      if (damages > 0) faults.onDamage(name, damages)
       const segment = this.#segment(name)
       segment.bytes = bytes.length
       for (const { kind, items } of records) {
@@ -155,6 +181,10 @@ export class SpoolFolder {
       // Somebody has put a file here: it is his.
       if ((error as NodeJS.ErrnoException).code !== 'ENOTEMPTY') throw error
     }
+  }
+
+  async #names(): Promise<string[]> {
+    return (await readdir(this.path)).filter((name) => SEGMENT_NAME.test(name)).sort()
   }
 
   async #cut(segment: Segment): Promise<void> {

@@ -11,6 +11,16 @@ export interface NumberedRecord extends EncodedRecord {
 /** First bytes of a segment; the last one is the version of the format. */
 export const SEGMENT_MAGIC = Buffer.from('SDRSPL\0\x01', 'latin1')
 
+/** Whether a segment is one of another version: it is nobody's to remove who cannot read it. */
+export function isOfOtherVersion(bytes: Buffer): boolean {
+  const last = SEGMENT_MAGIC.length - 1
+  return (
+    bytes.length > last &&
+    bytes.subarray(0, last).equals(SEGMENT_MAGIC.subarray(0, last)) &&
+    bytes[last] !== SEGMENT_MAGIC[last]
+  )
+}
+
 /** Length and CRC-32 of the body, then the body: kind, items, number, length of the SID, SID, framed record. Big-endian. */
 const PREFIX_BYTES = 8
 const FIXED_BODY_BYTES = 1 + 4 + 8 + 2

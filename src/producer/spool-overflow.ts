@@ -3,6 +3,7 @@ import type { DeliveryCounts, RecordKind } from './delivery-counts.ts'
 import { type EncodedRecord, sizeOf } from './encoded-record.ts'
 import { Spool } from './spool.ts'
 import type { Segment } from './spool-folder.ts'
+import { within } from './wait-time.ts'
 import type { WaitingRecords } from './waiting-records.ts'
 
 /** Where records go while Kafka cannot be reached. */
@@ -122,15 +123,13 @@ export class SpoolOverflow {
   }
 
   async park(timeoutMs: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined
-    const timeUp = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs)
-    })
     this.#notBeforeMs = Number.NEGATIVE_INFINITY
-    await Promise.race([this.#writing, timeUp])
-    this.begin()
-    await Promise.race([this.#writing, timeUp])
-    clearTimeout(timer)
+    const write = async () => {
+      await this.#writing
+      this.begin()
+      await this.#writing
+    }
+    await within(timeoutMs, write())
   }
 
   /** A record is sent or dropped. */
@@ -138,9 +137,14 @@ export class SpoolOverflow {
     if (record.segment !== undefined) this.#spool.settle(record.segment, record)
   }
 
-  async close(): Promise<void> {
+  /** Ends within the time given also on a disk that does not answer. */
+  async close(timeoutMs: number): Promise<void> {
     this.#isClosed = true
     for (const timer of this.#timers) clearInterval(timer)
+    await within(timeoutMs, this.#closeSpool())
+  }
+
+  async #closeSpool(): Promise<void> {
     try {
       await this.#opened
       await this.#writing

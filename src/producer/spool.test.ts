@@ -1,77 +1,18 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import {
-  appendFileSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
-import { silentLogger } from '../telemetry/logger.ts'
-import { Spool, type SpooledRecord } from './spool.ts'
-import type { NumberedRecord } from './spool-format.ts'
-import { SpoolLock } from './spool-lock.ts'
-
-function temporaryFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'sidereal-spool-test-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
-  return folder
-}
-
-const record = (number: number, bytes = 100): NumberedRecord => ({
-  kind: number % 3 === 0 ? 'log' : 'spans',
-  sid: `sid-${number}-大`,
-  items: number % 3 === 0 ? 1 : 2,
-  framed: Buffer.concat([Buffer.alloc(5), Buffer.alloc(bytes - 5, number)]),
-  number,
-})
-const records = (from: number, to: number, bytes?: number) =>
-  Array.from({ length: to - from }, (_, i) => record(from + i, bytes))
-const asText = ({ kind, sid, items, framed }: NumberedRecord) =>
-  `${kind} ${sid} ${items} ${framed.toString('hex')}`
-
-function open(root: string, limits: { maxBytes?: number; segmentBytes?: number } = {}) {
-  const lost: Record<string, number> = {}
-  const recovered = { spans: 0, log: 0 }
-  const spool = new Spool({
-    root,
-    logger: silentLogger,
-    onRecovered: (kind, items) => {
-      recovered[kind] += items
-    },
-    onLost: (kind, items, reason) => {
-      lost[`${reason} ${kind}`] = (lost[`${reason} ${kind}`] ?? 0) + items
-    },
-    ...limits,
-  })
-  return { spool, lost, recovered }
-}
-
-async function readAll(spool: Spool): Promise<SpooledRecord[]> {
-  const all: SpooledRecord[] = []
-  while (spool.hasUnread) all.push(...(await spool.read()))
-  return all
-}
-
-/** The segments of a root, in all its folders. */
-const segmentsOf = (root: string) =>
-  readdirSync(root, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.spool'))
-    .sort()
-    .map((name) => join(root, name))
+import { test } from 'node:test'
+import { Worker } from 'node:worker_threads'
+import { asText, openSpool, readAll, record, records, segmentsOf, temporaryFolder } from './spool.testing.ts'
 
 test('what one process leaves, the next one takes over, whole and in order, and then nothing is left on disk', async (t) => {
   const root = temporaryFolder(t)
-  const first = open(root, { segmentBytes: 1_000 })
+  const first = openSpool(root, { segmentBytes: 1_000 })
   for (let i = 0; i < 60; i += 7) await first.spool.append(records(i, i + 7), 0)
   await first.spool.close()
-  const next = open(root)
+  const next = openSpool(root)
   await next.spool.adopt()
   assert.deepEqual(next.recovered, { spans: 84, log: 21 })
   assert.deepEqual([next.spool.items('spans'), next.spool.items('log')], [84, 21])
@@ -85,66 +26,20 @@ test('what one process leaves, the next one takes over, whole and in order, and 
 
 test('a segment stays until its last record is settled, whichever that is', async (t) => {
   const root = temporaryFolder(t)
-  const { spool } = open(root)
+  const { spool } = openSpool(root)
   await spool.append(records(0, 3), 0)
   const read = await readAll(spool)
   for (const one of read.slice(1)) spool.settle(one.segment, one)
   await spool.close()
-  const next = open(root)
+  const next = openSpool(root)
   await next.spool.adopt()
   assert.equal((await readAll(next.spool)).length, 3)
   await next.spool.close()
 })
 
-test('a torn end loses the torn record alone, a changed byte only the record that it is in', async (t) => {
-  const root = temporaryFolder(t)
-  const first = open(root)
-  await first.spool.append(records(0, 5), 0)
-  await first.spool.close()
-  const [path] = segmentsOf(root)
-  const bytes = readFileSync(path!)
-  bytes[bytes.indexOf('sid-2')] = 0x53
-  writeFileSync(path!, bytes.subarray(0, bytes.length - 10))
-  const next = open(root)
-  await next.spool.adopt()
-  const expected = [0, 1, 3].map((number) => asText(record(number)))
-  assert.deepEqual((await readAll(next.spool)).map(asText), expected)
-  await next.spool.close()
-})
-
-test('garbage in place of a length, a segment of nothing, and a file of somebody else stop nothing', async (t) => {
-  const root = temporaryFolder(t)
-  const first = open(root, { segmentBytes: 1 })
-  for (const number of [1, 2, 3, 4]) await first.spool.append([record(number)], 0)
-  await first.spool.close()
-  const [one, two, three] = segmentsOf(root)
-  appendFileSync(one!, Buffer.alloc(50, 0xff))
-  writeFileSync(two!, 'not a segment')
-  writeFileSync(three!, '')
-  writeFileSync(join(root, 'README'), 'of somebody else')
-  const next = open(root)
-  await next.spool.adopt()
-  assert.deepEqual((await readAll(next.spool)).map(asText), [record(1), record(4)].map(asText))
-  await next.spool.close()
-})
-
-test('records that go bad on disk while this process lives are counted as damaged', async (t) => {
-  const root = temporaryFolder(t)
-  const { spool, lost } = open(root)
-  await spool.append(records(1, 3), 0)
-  const [path] = segmentsOf(root)
-  const bytes = readFileSync(path!)
-  bytes[bytes.indexOf('sid-2')] = 0x53
-  writeFileSync(path!, bytes)
-  assert.deepEqual((await spool.read()).map(asText), [asText(record(1))])
-  assert.deepEqual(lost, { 'spool_damaged spans': 2 })
-  assert.equal(spool.items('spans'), 2)
-  await spool.close()
-})
-
 test('over its limit the oldest go first, counted, and the disk never holds more than the limit', async (t) => {
   const root = temporaryFolder(t)
-  const { spool, lost } = open(root, { maxBytes: 10_000, segmentBytes: 2_000 })
+  const { spool, lost } = openSpool(root, { maxBytes: 10_000, segmentBytes: 2_000 })
   for (let number = 1; number <= 100; number++) {
     await spool.append([record(number, 500)], 0)
     assert.ok(segmentsOf(root).reduce((sum, path) => sum + statSync(path).size, 0) <= 10_000)
@@ -164,9 +59,44 @@ test('over its limit the oldest go first, counted, and the disk never holds more
   await spool.close()
 })
 
+test('what other processes have left is taken over as far as there is room, and the rest by others, or once there is: nothing is pushed out for it', async (t) => {
+  const root = temporaryFolder(t)
+  const sidsOf = (list: readonly { sid: string }[]) => list.map(({ sid }) => sid)
+  const left = records(0, 30, 500)
+  for (const from of [0, 10, 20]) {
+    const { spool } = openSpool(root)
+    await spool.append(left.slice(from, from + 10), 0)
+    await spool.close()
+  }
+  const next = openSpool(root, { maxBytes: 12_000 })
+  await next.spool.adopt()
+  const first = await readAll(next.spool)
+  // More than it may have, but it lies there already.
+  const beside = openSpool(root, { maxBytes: 1 })
+  await beside.spool.adopt()
+  const second = await readAll(beside.spool)
+  assert.deepEqual([first.length, second.length], [20, 10])
+  assert.deepEqual(new Set(sidsOf([...first, ...second])), new Set(sidsOf(left)))
+  assert.deepEqual([next.lost, beside.lost], [{}, {}])
+  for (const { spool } of [beside, next]) await spool.close()
+
+  const last = openSpool(root, { maxBytes: 6_500 })
+  const sids: string[] = []
+  for (let turn = 1; turn <= 3; turn++) {
+    await last.spool.adopt()
+    const some = await readAll(last.spool)
+    sids.push(...sidsOf(some))
+    assert.equal(sids.length, turn * 10)
+    for (const one of some) last.spool.settle(one.segment, one)
+  }
+  await last.spool.close()
+  assert.deepEqual(new Set(sids), new Set(sidsOf(left)))
+  assert.deepEqual([readdirSync(root), last.lost], [[], {}])
+})
+
 test('files are for their owner only', async (t) => {
   const root = join(temporaryFolder(t), 'made')
-  const { spool } = open(root)
+  const { spool } = openSpool(root)
   await spool.append([record(1)], 0)
   const [path] = segmentsOf(root)
   assert.equal(statSync(path!).mode & 0o777, 0o600)
@@ -190,14 +120,14 @@ test('two spools of one root never share a folder, in one process or in two; a k
   })
   t.after(() => owner.kill('SIGKILL'))
   await once(owner.stdout, 'data')
-  const here = open(root)
-  const beside = open(root)
+  const here = openSpool(root)
+  const beside = openSpool(root)
   await here.spool.append([record(1)], 0)
   await beside.spool.adopt()
   await here.spool.adopt()
   assert.equal(beside.spool.hasUnread, false)
   // A look at the lock must not have released it.
-  const third = open(root)
+  const third = openSpool(root)
   await third.spool.adopt()
   assert.deepEqual(third.recovered, { spans: 0, log: 0 })
 
@@ -211,28 +141,45 @@ test('two spools of one root never share a folder, in one process or in two; a k
   for (const { spool } of [here, beside, third]) await spool.close()
 })
 
-test('a disk that does not take a record counts none of it, and the next one is written', async (t) => {
+test('nor do those of two threads, and what a thread leaves that is ended goes to another', async (t) => {
   const root = temporaryFolder(t)
-  const { spool } = open(root)
-  await spool.append([record(1)], 0)
-  // Stands for a full disk: the folder’s next segment cannot be made.
-  const [path] = segmentsOf(root)
-  const blocker = path!.replace('0000000001', '0000000002')
-  writeFileSync(blocker, '')
-  await spool.read()
-  await assert.rejects(spool.append([record(2)], 0))
-  assert.equal(spool.items('spans'), 2)
-  await spool.append([record(4)], 0)
-  assert.deepEqual((await readAll(spool)).map(asText), [asText(record(4))])
-  await spool.close()
+  const code = `
+    const { parentPort } = require('node:worker_threads')
+    const ignore = () => undefined
+    const logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
+    const append = async () => {
+      const { Spool } = await import(${JSON.stringify(new URL('./spool.ts', import.meta.url).href)})
+      globalThis.spool = new Spool({ root: ${JSON.stringify(root)}, logger, onRecovered: ignore, onLost: ignore })
+      const framed = Buffer.alloc(50)
+      await globalThis.spool.append([{ kind: 'spans', sid: 'of the thread', items: 1, framed, number: 0 }], 0)
+      parentPort.postMessage('written')
+    }
+    append()
+    parentPort.on('message', ignore)`
+  const thread = new Worker(code, { eval: true })
+  t.after(() => thread.terminate())
+  await once(thread, 'message')
+  const here = openSpool(root)
+  await here.spool.append([record(1)], 0)
+  await here.spool.adopt()
+  assert.deepEqual(here.recovered, { spans: 0, log: 0 })
+  await thread.terminate()
+  await here.spool.adopt()
+  assert.deepEqual(here.recovered, { spans: 1, log: 0 })
+  assert.deepEqual((await readAll(here.spool)).map(({ sid }) => sid).sort(), ['of the thread', record(1).sid])
+  await here.spool.close()
 })
 
-test('on a file system without locks writing fails, and leaves no folders behind', async (t) => {
+test('a folder that is named relatively stays the same when the service changes its own', async (t) => {
   const root = temporaryFolder(t)
-  // Stands for a network file system whose every lock is said to be taken.
-  t.mock.method(SpoolLock, 'tryTake', async () => undefined)
-  const { spool } = open(root)
-  await assert.rejects(spool.append([record(1)], 0), /could not be locked/)
-  assert.deepEqual(readdirSync(root), [])
-  assert.equal(spool.items('spans'), 0)
+  const cwd = process.cwd()
+  t.after(() => process.chdir(cwd))
+  process.chdir(root)
+  const { spool } = openSpool('spool', { segmentBytes: 1 })
+  await spool.append([record(1)], 0)
+  process.chdir(cwd)
+  await spool.append([record(2)], 0)
+  assert.equal(segmentsOf(join(root, 'spool')).length, 2)
+  assert.deepEqual((await readAll(spool)).map(asText), [record(1), record(2)].map(asText))
+  await spool.close()
 })

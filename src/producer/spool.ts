@@ -1,8 +1,9 @@
 import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Logger } from '../telemetry/logger.ts'
 import { type ItemsByKind, RECORD_KINDS, type RecordKind } from './delivery-counts.ts'
 import type { EncodedRecord } from './encoded-record.ts'
+import { FoundFaultsReport } from './found-faults.ts'
 import { type Segment, SpoolFolder } from './spool-folder.ts'
 import type { NumberedRecord } from './spool-format.ts'
 
@@ -49,9 +50,12 @@ export class Spool {
   #isClosed = false
   #isAdopting = false
   readonly #removals = new Set<Promise<void>>()
+  readonly #faults: FoundFaultsReport
 
   constructor(options: SpoolOptions) {
-    this.#options = { maxBytes: 256 * 1024 * 1024, segmentBytes: 1024 * 1024, ...options }
+    const root = resolve(options.root)
+    this.#options = { maxBytes: 256 * 1024 * 1024, segmentBytes: 1024 * 1024, ...options, root }
+    this.#faults = new FoundFaultsReport(options.logger)
   }
 
   get bytes(): number {
@@ -111,6 +115,13 @@ export class Spool {
       this.#bytes += segment.bytes - before
       for (const { kind, items } of records) this.#held[kind] += items
       return segment
+    } catch (error) {
+      // Somebody has tidied the folder away (a cleaner of old files): the next record makes a new one.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+        this.#folder = undefined
+        await folder.close(false)
+      }
+      throw error
     } finally {
       const appended = this.#appending
       this.#appending = undefined
@@ -187,16 +198,21 @@ export class Spool {
   async #adoptFolder(path: string): Promise<void> {
     const folder = await SpoolFolder.adopt(path)
     if (folder === undefined) return
-    const found: Segment[] = []
     const { logger, onRecovered } = this.#options
-    const onDamage = (segment: string, damages: number) =>
-      logger.warn(
-        { folder: path, segment, damages },
-        'a segment of the spool is torn or damaged: the rest of it is sent',
-      )
-    for await (const segment of folder.segments(onDamage)) {
-      if (segment.records > 0) found.push(segment)
-      else await folder.remove(segment)
+    let found: Segment[]
+    try {
+      // It would push out what is here: it is left for a process with room for it, or until there is.
+      const hasRoom =
+        this.#segments.length === 0 || this.#bytes + (await folder.size()) <= this.#options.maxBytes
+      if (!hasRoom) {
+        await folder.close(false)
+        return
+      }
+      found = await this.#segmentsOf(folder)
+    } catch (error) {
+      // Locked by nobody who does nothing with it.
+      await folder.close(false)
+      throw error
     }
     if (found.length === 0 || this.#isClosed) {
       await folder.close(found.length === 0)
@@ -213,7 +229,15 @@ export class Spool {
       }
     }
     logger.info({ folder: path, segments: found.length }, 'taking over the spool of a process that is gone')
-    await this.#makeRoom(0)
+  }
+
+  async #segmentsOf(folder: SpoolFolder): Promise<Segment[]> {
+    const found: Segment[] = []
+    for await (const segment of folder.segments(this.#faults.of(folder.path))) {
+      if (segment.records > 0) found.push(segment)
+      else await folder.remove(segment)
+    }
+    return found
   }
 
   async #makeRoom(bytes: number): Promise<void> {

@@ -10,7 +10,7 @@ import {
   trace,
 } from '@opentelemetry/api'
 import { W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core'
-import { type BaggageHostRules, mayReceiveBaggage } from './baggage-hosts.ts'
+import { type BaggageHostRules, checkRules, mayReceiveBaggage } from './baggage-hosts.ts'
 import { harmless } from './harmless.ts'
 import { boxOfContext, type Identity, withIdentity } from './identity.ts'
 import { type IdentityPeerRules, Inbound, withInbound, withoutInbound } from './inbound-identity.ts'
@@ -38,8 +38,11 @@ export class SidPropagator implements TextMapPropagator {
   /**
    * @param rules who else may learn an identity
    * @param peers from whom one is taken
+   * @throws SiderealError SIDEREAL_CONFIG_INVALID for rules that are none
    */
   constructor(rules: BaggageHostRules = {}, peers: IdentityPeerRules = {}) {
+    checkRules('rules', rules)
+    checkRules('peers', peers)
     this.#rules = rules
     this.#peers = peers
   }
@@ -71,11 +74,11 @@ export class SidPropagator implements TextMapPropagator {
 export const Trace = {
   /** SID of the active span, else of the active context; `undefined` outside any request. */
   sid(context: Context = contextApi.active()): string | undefined {
-    return boxOfContext(context)?.identity.sid
+    return identityOf(context)?.sid
   },
 
   identity(context: Context = contextApi.active()): Identity | undefined {
-    return boxOfContext(context)?.identity
+    return identityOf(context)
   },
 
   /**
@@ -84,8 +87,8 @@ export const Trace = {
    * outside any request.
    */
   setIdentity(parts: Partial<Identity>, context: Context = contextApi.active()): boolean {
-    if (trace.getSpan(context) === undefined) return false
-    return harmless(() => boxOfContext(context)?.override(parts), undefined) ?? false
+    const override = () => trace.getSpan(context) !== undefined && boxOfContext(context)?.override(parts)
+    return harmless(override, false) ?? false
   },
 
   injectContext,
@@ -95,11 +98,23 @@ export const Trace = {
    * called by hand it believes the carrier, whoever sent it. What is no carrier (`null` of a body) says nothing.
    */
   extractContext(carrier: Carrier, context: Context = ROOT_CONTEXT): Context {
-    const own = withoutInbound(context)
-    const read = () =>
-      baggage.extract(traceContext.extract(own, carrier, carrierGetter), carrier, carrierGetter)
+    const own = harmless(() => withoutInbound(context), ROOT_CONTEXT)
+    const read = () => {
+      const traced = traceContext.extract(own, carrier, carrierGetter)
+      const extracted = baggage.extract(traced, carrier, carrierGetter)
+      const isOtherTrace = trace.getSpanContext(traced)?.traceId !== trace.getSpanContext(own)?.traceId
+      const entries = propagation.getBaggage(extracted)
+      // Of a carrier that says no identity the trace has that of another request in `context` no more than its parent.
+      return isOtherTrace && entries !== undefined && entries === propagation.getBaggage(own)
+        ? propagation.setBaggage(extracted, withIdentity(entries, undefined))
+        : extracted
+    }
     return harmless(read, own)
   },
+}
+
+function identityOf(context: Context): Identity | undefined {
+  return harmless(() => boxOfContext(context)?.identity, undefined)
 }
 
 /**
@@ -150,12 +165,21 @@ const carrierSetter: TextMapSetter = {
 const carrierGetter: TextMapGetter = {
   keys: (carrier: unknown) => (isMap(carrier) ? [] : Object.keys(carrier as Record<string, unknown>)),
   get(carrier: unknown, key: string): string | string[] | undefined {
-    if (isMap(carrier)) return asText(carrier.get(key))
+    if (isMap(carrier)) {
+      const value = carrier.get(key)
+      // `Headers` and gRPC's metadata find a name in any case by themselves.
+      return asText(value === undefined && carrier instanceof Map ? anyCase(carrier, key) : value)
+    }
     const record = carrier as Record<string, unknown>
     if (record[key] !== undefined) return asText(record[key])
     const found = Object.keys(record).find((name) => name.toLowerCase() === key)
     return found === undefined ? undefined : asText(record[found])
   },
+}
+
+function anyCase(map: ReadonlyMap<unknown, unknown>, key: string): unknown {
+  for (const [name, value] of map) if (typeof name === 'string' && name.toLowerCase() === key) return value
+  return undefined
 }
 
 /** Header values come as text, as bytes (Kafka), or several of them. */

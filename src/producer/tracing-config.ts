@@ -3,13 +3,14 @@ import { type DiagLogger, diag, type MeterProvider } from '@opentelemetry/api'
 import type { SpanLimits, SpanProcessor, TracerProviderOptions } from '@opentelemetry/sdk-trace'
 import type { KafkaConnection } from '../kafka/client.ts'
 import type { Compression } from '../kafka/codecs.ts'
-import { SiderealError } from '../model/errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
 import type { BaggageHostRules } from './baggage-hosts.ts'
-import { brokersForSecurity, deliveryFromEnv } from './delivery-env.ts'
+import { deliveryFromEnv } from './delivery-env.ts'
 import { settingsFromFamilies } from './env-families.ts'
+import { type Env, firstSet, listOf, textOf } from './env-texts.ts'
 import type { FurtherExporter } from './further-exporters.ts'
 import type { IdentityPeerRules } from './inbound-identity.ts'
+import { kafkaFromEnv } from './kafka-env.ts'
 import type { SpoolSettings } from './spool-overflow.ts'
 import { unknownNames } from './unknown-names.ts'
 
@@ -72,8 +73,6 @@ export interface TracingConfig {
   readonly logger?: Logger
 }
 
-type Env = Readonly<Record<string, string | undefined>>
-
 /**
  * Configuration from environment variables: the source's (`SERVICE_NAME`, `SERVICE_SUB`, `SERVICE_LOCATION`, `SERVICE_PORT`, `KAFKA_SERVERS`),
  * OpenTelemetry's (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_SPAN_*_LIMIT`, …), and Sidereal's own (`SIDEREAL_*`), the last
@@ -81,11 +80,11 @@ type Env = Readonly<Record<string, string | undefined>>
  */
 export function tracingConfigFromEnv(env: Env, logger: Logger = defaultLogger()): TracingConfig {
   const { settings, problems } = settingsFromFamilies(env)
-  const text = (...names: string[]): string | undefined =>
-    names.map((name) => env[name]?.trim()).find((value) => value)
-  const attributes = parsePairs(text('OTEL_RESOURCE_ATTRIBUTES'))
-  const brokers = text('SIDEREAL_KAFKA_BROKERS', 'KAFKA_SERVERS') ?? brokersForSecurity(env, problems)
-  const url = text('SIDEREAL_REGISTRY_URL')
+  const text = (name: string) => textOf(env, name)
+  const attributes = resourceAttributes(env, problems)
+  const serviceName = serviceNameOf(env, attributes['service.name'], problems)
+  const kafka = kafkaFromEnv(env, problems)
+  const registry = registryFromEnv(env, problems)
   const topic = text('SIDEREAL_TOPIC')
   const delivery = deliveryFromEnv(env, problems)
   if (problems.length > 0) logger.warn({ problems }, 'the environment of the tracing is not clear')
@@ -96,24 +95,14 @@ export function tracingConfigFromEnv(env: Env, logger: Logger = defaultLogger())
     port: text('SERVICE_PORT'),
   }
   return {
-    serviceName:
-      text('OTEL_SERVICE_NAME', 'SERVICE_NAME') ?? attributes['service.name'] ?? 'unknown_service:node',
+    serviceName,
     resourceAttributes: attributes,
     sid: Object.fromEntries(Object.entries(sid).filter(([, value]) => value !== undefined)),
-    ...(brokers === undefined ? {} : { kafka: kafkaFromEnv(brokers, env, text) }),
+    ...(kafka === undefined ? {} : { kafka }),
     ...(topic === undefined ? {} : { topic }),
     ...settings,
     ...delivery,
-    ...(url === undefined
-      ? {}
-      : {
-          registry: {
-            url,
-            username: text('SIDEREAL_REGISTRY_USERNAME'),
-            password: env['SIDEREAL_REGISTRY_PASSWORD'],
-            caPath: text('SIDEREAL_REGISTRY_TLS_CA'),
-          },
-        }),
+    ...(registry === undefined ? {} : { registry }),
   }
 }
 
@@ -126,48 +115,41 @@ async function warnOfUnknown(env: Env, logger: Logger): Promise<void> {
   }
 }
 
-function kafkaFromEnv(
-  brokers: string,
-  env: Env,
-  text: (...names: string[]) => string | undefined,
-): KafkaConnection {
-  const mechanism = text('SIDEREAL_KAFKA_SASL_MECHANISM')?.toLowerCase()
-  const isTls = ['1', 'true', 'yes', 'on'].includes(text('SIDEREAL_KAFKA_TLS')?.toLowerCase() ?? '')
-  const tls = {
-    caPath: text('SIDEREAL_KAFKA_TLS_CA'),
-    certPath: text('SIDEREAL_KAFKA_TLS_CERT'),
-    keyPath: text('SIDEREAL_KAFKA_TLS_KEY'),
+function registryFromEnv(env: Env, problems: string[]): TracingConfig['registry'] {
+  const names = ['USERNAME', 'PASSWORD', 'TLS_CA'].map((name) => `SIDEREAL_REGISTRY_${name}`)
+  const url = textOf(env, 'SIDEREAL_REGISTRY_URL')
+  if (url !== undefined) {
+    const [username, , caPath] = names.map((name) => textOf(env, name))
+    return { url, username, password: env['SIDEREAL_REGISTRY_PASSWORD'], caPath }
   }
-  const connection: KafkaConnection = {
-    brokers: brokers
-      .split(',')
-      .map((broker) => broker.trim())
-      .filter((broker) => broker !== ''),
-    tls: isTls ? tls : undefined,
-  }
-  if (mechanism === undefined) return connection
-  if (mechanism !== 'plain' && mechanism !== 'scram-sha-256' && mechanism !== 'scram-sha-512') {
-    throw new SiderealError(
-      'SIDEREAL_CONFIG_INVALID',
-      'SIDEREAL_KAFKA_SASL_MECHANISM is none of plain, scram-sha-256, scram-sha-512',
-    )
-  }
-  const username = text('SIDEREAL_KAFKA_SASL_USERNAME') ?? ''
-  return {
-    ...connection,
-    sasl: { mechanism, username, password: env['SIDEREAL_KAFKA_SASL_PASSWORD'] ?? '' },
-  }
+  const set = names.filter((name) => textOf(env, name) !== undefined)
+  if (set.length > 0)
+    problems.push(`${set.join(', ')}: nothing is done with it without SIDEREAL_REGISTRY_URL`)
+  return undefined
+}
+
+function serviceNameOf(env: Env, ofResource: string | undefined, problems: string[]): string {
+  const by = firstSet(env, ['OTEL_SERVICE_NAME', 'SERVICE_NAME'])
+  if (by === undefined) return ofResource ?? 'unknown_service:node'
+  const name = textOf(env, by)!
+  // OpenTelemetry itself lets OTEL_SERVICE_NAME go before the other one.
+  if (by === 'SERVICE_NAME' && ofResource !== undefined && ofResource !== name)
+    problems.push(`${by} and service.name of OTEL_RESOURCE_ATTRIBUTES differ: ${by} counts`)
+  return name
 }
 
 /** `key=value,key=value` with percent-encoded values, as OpenTelemetry has it. */
-function parsePairs(text: string | undefined): Record<string, string> {
+function resourceAttributes(env: Env, problems: string[]): Record<string, string> {
   const pairs: Record<string, string> = {}
-  for (const pair of text?.split(',') ?? []) {
+  const entries = listOf(env, 'OTEL_RESOURCE_ATTRIBUTES')
+  for (const pair of entries) {
     const end = pair.indexOf('=')
     if (end <= 0) continue
     const value = pair.slice(end + 1).trim()
     pairs[pair.slice(0, end).trim()] = /%(?![0-9a-fA-F]{2})/.test(value) ? value : decodePercent(value)
   }
+  if (entries.some((pair) => pair.indexOf('=') <= 0))
+    problems.push('OTEL_RESOURCE_ATTRIBUTES has entries that are not key=value: they are left out')
   return pairs
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -8,6 +9,7 @@ import { type SpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import { silentLogger } from '../telemetry/logger.ts'
 import { Span } from './span.ts'
 import { Trace } from './trace-context.ts'
+import type { TracingConfig } from './tracing-config.ts'
 import { initTracing, TracingService } from './tracing-service.ts'
 
 function serviceWith(methods: Partial<SpanProcessor>): TracingService {
@@ -76,6 +78,30 @@ test('who waits for ever waits, until the end of the service', async () => {
   await flushed
 })
 
+test('whoever flushes the tracer provider flushes what goes to Kafka', async () => {
+  const service = new TracingService({
+    serviceName: 'guest',
+    kafka: { brokers: ['127.0.0.1:1'] },
+    registry: { url: 'http://127.0.0.1:1' },
+    lingerMs: 60_000,
+    logger: silentLogger,
+  })
+  const host = new TracerProvider({ spanProcessors: [service.spanProcessor] })
+  host.getTracer('x').startSpan('waits', {}, ROOT_CONTEXT).end()
+  assert.equal(service.stats().queueBytes, 0)
+  const flushed = host.forceFlush()
+  // A record now, that waits for Kafka no longer.
+  assert.ok(service.stats().queueBytes > 0)
+  let isFlushed = false
+  void flushed.then(() => {
+    isFlushed = true
+  })
+  await new Promise(setImmediate)
+  assert.equal(isFlushed, false)
+  await service.shutdown(0)
+  await flushed
+})
+
 test('getSpan gives the class Span, bound to its service, whoever owns the process', async () => {
   const names: string[] = []
   const service = new TracingService({
@@ -127,6 +153,66 @@ test('a span that ends while the service shuts down is kept by the spool; withou
     const { accepted, waiting, spooled, dropped } = service.stats().spans
     assert.deepEqual([accepted, waiting, spooled, dropped.shutdown], hasSpool ? [2, 0, 1, 1] : [2, 0, 0, 2])
   }
+})
+
+test('neither flush nor shutdown says that all is well when something was dropped meanwhile, for whatever reason', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sidereal-dropping-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const open = (config: Partial<TracingConfig>) =>
+    new TracingService({
+      serviceName: 'dropping',
+      kafka: { brokers: ['127.0.0.1:1'] },
+      registry: { url: 'http://127.0.0.1:1' },
+      logger: silentLogger,
+      ...config,
+    })
+  // No room in memory: once it is a record nothing waits any more.
+  const small = open({ maxQueueBytes: 1, lingerMs: 60_000 })
+  const end = (service: TracingService) => service.tracer.startSpan('span', {}, ROOT_CONTEXT).end()
+  end(small)
+  assert.equal(await small.flush(30_000), false)
+  assert.equal(small.stats().spans.dropped.queue_full, 1)
+  assert.equal(await small.flush(30_000), true)
+  end(small)
+  assert.equal(await small.shutdown(30_000), false)
+  // No room on disk for a second one.
+  const spooling = open({ lingerMs: 60_000, spool: { folder, maxBytes: 1 } })
+  end(spooling)
+  assert.equal(await spooling.flush(1), false)
+  const deadline = performance.now() + 30_000
+  while (spooling.stats().spans.spooled === 0) {
+    assert.ok(performance.now() < deadline)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  end(spooling)
+  assert.equal(await spooling.shutdown(2_000), false)
+  const { dropped, spooled } = spooling.stats().spans
+  assert.deepEqual([dropped.spool_full, spooled], [1, 1])
+})
+
+test('a disk that does not answer holds up no shutdown, which then does not say that all is well', {
+  skip: process.platform === 'win32' && 'there is no mkfifo',
+}, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sidereal-hanging-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  // Stands for a network file system that hangs: what another process left cannot be read to its end.
+  const left = join(folder, '0'.repeat(32))
+  mkdirSync(left)
+  const pipe = join(left, '0000000001.spool')
+  execFileSync('mkfifo', [pipe])
+  const service = new TracingService({
+    serviceName: 'hanging',
+    kafka: { brokers: ['127.0.0.1:1'] },
+    registry: { url: 'http://127.0.0.1:1' },
+    spool: { folder },
+    logger: silentLogger,
+  })
+  service.tracer.startSpan('span', {}, ROOT_CONTEXT).end()
+  assert.equal(await service.shutdown(100), false)
+  const { accepted, waiting, dropped } = service.stats().spans
+  assert.deepEqual([accepted, waiting + dropped.shutdown], [1, 1])
+  // Lets the thread go that reads it.
+  closeSync(openSync(pipe, 'w'))
 })
 
 test('where OpenTelemetry is set up already that is a warning, and its spans come by the span processor', async (t) => {

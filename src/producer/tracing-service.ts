@@ -1,8 +1,5 @@
-import { randomUUID } from 'node:crypto'
-import { hostname } from 'node:os'
 import { context as contextApi, metrics, propagation, type Tracer, trace } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
-import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources'
 import {
   AlwaysOffSampler,
   AlwaysOnSampler,
@@ -19,7 +16,8 @@ import { createKafka } from '../kafka/client.ts'
 import type { NodeTraceLog as NodeTraceLogRecord } from '../model/node-trace-log.ts'
 import { SidGenerator } from '../model/sid.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import type { ItemStats, RecordKind } from './delivery-counts.ts'
+import { checkConfig } from './config-check.ts'
+import { droppedOf, type ItemStats, type RecordKind } from './delivery-counts.ts'
 import { observeDelivery } from './delivery-metrics.ts'
 import { furtherProcessors } from './further-exporters.ts'
 import { harmlessLogger } from './harmless.ts'
@@ -30,6 +28,7 @@ import { OtherProcessors } from './other-processors.ts'
 import { PeerNotingSampler } from './peer-noting-sampler.ts'
 import { RecordEncoder } from './record-encoder.ts'
 import { RecordQueue } from './record-queue.ts'
+import { serviceResource } from './service-resource.ts'
 import { SidSpanProcessor } from './sid-span-processor.ts'
 import { Span, type SpanInit } from './span.ts'
 import { SidPropagator } from './trace-context.ts'
@@ -41,6 +40,8 @@ const DEFAULT_FLUSH_MS = 10_000
 const REGISTRY_TIMEOUT_MS = 10_000
 /** Of the time for `shutdown`; the rest is for what ends meanwhile. */
 const FIRST_FLUSH_SHARE = 0.9
+/** Of a time that Kafka has used up. */
+const SPOOL_CLOSE_MS = 500
 const ALREADY_SET =
   'OpenTelemetry was set up in this process before: spans of its tracers do not come to Kafka. Call initTracing first, or add the spanProcessor of a TracingService to what is there'
 const SCHEMAS: Record<RecordKind, BundledSchemaName> = {
@@ -69,7 +70,7 @@ export interface TracingStats {
 export class TracingService {
   /** For spans of the application's own: `tracer.startActiveSpan(…)`. Any other tracer of `@opentelemetry/api` does as well. */
   readonly tracer: Tracer
-  /** For an OpenTelemetry that somebody else has set up: as one of its span processors it sends spans here. `flush` and `shutdown` stay this service's. */
+  /** For an OpenTelemetry that somebody else has set up: as one of its span processors it sends spans here, and flushes with it. `shutdown` stays this service's. */
   readonly spanProcessor: SpanProcessor
   readonly #sids: SidGenerator
   readonly #producer: CheckedProducer
@@ -89,6 +90,7 @@ export class TracingService {
 
   /** Use `initTracing`, which also makes it the process's tracing. */
   constructor(config: TracingConfig) {
+    checkConfig(config)
     const logger = harmlessLogger(config.logger ?? defaultLogger())
     this.#logger = logger
     this.#isDisabled = config.isDisabled === true
@@ -113,6 +115,7 @@ export class TracingService {
         clientId: `sidereal-producer-${config.serviceName}`,
         logger,
         keepsAlive: false,
+        fetches: false,
       }),
       brokers: connection.brokers,
       logger,
@@ -121,13 +124,15 @@ export class TracingService {
     })
     // At once, so that an installation without them fails at the start and not with the first span.
     const schemas = { spans: bundledSchema(SCHEMAS.spans).json, log: bundledSchema(SCHEMAS.log).json }
-    this.#hasSpool = config.spool !== undefined
+    // A disabled service does not send for others either.
+    const spool = this.#isDisabled ? undefined : config.spool
+    this.#hasSpool = spool !== undefined
     this.#queue = new RecordQueue({
       topic,
       logger,
-      spool: config.spool,
+      spool,
       send: (name, records, onSettled) => this.#producer.sendEach(name, records, onSettled),
-      schemaId: (kind) => registry.register(subjectFor(topic, SCHEMAS[kind]), schemas[kind]),
+      schemaId: (kind) => registry.idOf(subjectFor(topic, SCHEMAS[kind]), schemas[kind]),
       ...(config.maxQueueBytes === undefined ? {} : { maxBytes: config.maxQueueBytes }),
       ...(config.maxQueueItems === undefined ? {} : { maxItems: config.maxQueueItems }),
     })
@@ -140,15 +145,7 @@ export class TracingService {
     this.spanProcessor = new SidSpanProcessor({ newSid, endedSpans: this.#exporter })
     const others = [...furtherProcessors(config.exporters ?? [], logger), ...(config.spanProcessors ?? [])]
     this.#provider = new TracerProvider({
-      resource: defaultResource().merge(
-        resourceFromAttributes({
-          'host.name': hostname(),
-          'process.pid': process.pid,
-          'service.instance.id': randomUUID(),
-          ...config.resourceAttributes,
-          'service.name': config.serviceName,
-        }),
-      ),
+      resource: serviceResource(config),
       spanLimits: { eventCountLimit: 1_000, ...config.spanLimits },
       spanProcessors: [this.spanProcessor, ...others],
       sampler: new PeerNotingSampler(
@@ -157,7 +154,7 @@ export class TracingService {
           : (config.sampler ?? new ParentBasedSampler({ root: new AlwaysOnSampler() })),
       ),
     })
-    this.#others = new OtherProcessors(this.#provider, others.length, logger)
+    this.#others = new OtherProcessors(this.#provider, others, logger)
     this.tracer = this.#provider.getTracer(config.serviceName)
   }
 
@@ -219,18 +216,19 @@ export class TracingService {
   }
 
   /**
-   * Sends what ended so far, to the exporters beside Kafka too: after each request, where the process may be frozen then. True when Kafka has all of
-   * it, false when the time was up before. Never rejects.
+   * Sends what ended so far, to the exporters beside Kafka too: after each request, where the process may be frozen then. True when Kafka has all that
+   * waited, false when the time was up before, or something was dropped meanwhile (`stats` says why). Never rejects.
    */
   async flush(timeoutMs: number = DEFAULT_FLUSH_MS): Promise<boolean> {
     const limitMs = waitTime(timeoutMs)
+    const before = this.#dropped
     const [isDrained] = await Promise.all([this.#drain(limitMs), this.#others.flush(limitMs)])
-    return isDrained
+    return isDrained && this.#dropped === before
   }
 
   /**
    * Flushes, disconnects, and gives up, counted, what neither Kafka nor the spool has by then; the configuration's own processors are shut down in the
-   * same time. True when nothing was given up. Never rejects.
+   * same time. True when nothing was dropped since it was called. Never rejects.
    */
   shutdown(timeoutMs: number = DEFAULT_FLUSH_MS): Promise<boolean> {
     this.#shutdown ??= this.#close(waitTime(timeoutMs))
@@ -244,7 +242,7 @@ export class TracingService {
   async #close(timeoutMs: number): Promise<boolean> {
     const endMs = performance.now() + timeoutMs
     const leftMs = () => Math.max(0, endMs - performance.now())
-    const dropped = this.#droppedAtEnd
+    const dropped = this.#dropped
     const firstMs = timeoutMs * FIRST_FLUSH_SHARE
     await Promise.all([this.#flushOrPark(firstMs), this.#others.shutdown(firstMs)])
     // Requests that were under way went on with their traces until now; what ended of them has the rest of the time.
@@ -253,13 +251,18 @@ export class TracingService {
     const isFlushed = await this.#flushOrPark(leftMs())
     this.#queue.close()
     await this.#producer.close({ timeoutMs: leftMs() })
-    await this.#queue.closeSpool()
+    await this.#queue.closeSpool(Math.max(leftMs(), SPOOL_CLOSE_MS))
     this.#endMetrics()
-    return (isFlushed || this.#hasSpool) && this.#droppedAtEnd === dropped
+    return (isFlushed || (this.#hasSpool && this.#waiting === 0)) && this.#dropped === dropped
   }
 
-  get #droppedAtEnd(): number {
-    return this.#queue.stats('spans').dropped.shutdown + this.#queue.stats('log').dropped.shutdown
+  get #waiting(): number {
+    return this.#queue.stats('spans').waiting + this.#queue.stats('log').waiting
+  }
+
+  /** Spans and logs, for whatever reason. */
+  get #dropped(): number {
+    return droppedOf(this.#queue.stats('spans')) + droppedOf(this.#queue.stats('log'))
   }
 
   async #drain(timeoutMs: number): Promise<boolean> {

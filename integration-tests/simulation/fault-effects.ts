@@ -99,6 +99,7 @@ function happen(world: World, fault: Exclude<Fault, { kind: 'kill at' | 'failure
       life.overMemorySinceMs = world.scheduler.nowMs
       world.scheduler.post(fault.forMs, null, 'memory is back', () => {
         life.overMemorySinceMs = undefined
+        life.restingRssBytes = world.options.maxMemoryBytes * fault.restsAt
       })
     }
   }

@@ -98,6 +98,8 @@ export type Fault =
       readonly worker: number
       readonly atMs: number
       readonly forMs: number
+      /** Where it stays afterwards, as a share of the limit. */
+      readonly restsAt: number
     }
 
 /** Faults end by then; afterwards everything must come to its end. */
@@ -194,7 +196,15 @@ const MAKERS: readonly [weight: number, make: (random: SeededRandom, options: Ru
       noticedAfterMs: random.integer(100, 3_000),
     }),
   ],
-  [1, (random, o) => ({ kind: 'memory over limit', ...when(random, o), forMs: random.integer(500, 4_000) })],
+  [
+    1,
+    (random, o) => ({
+      kind: 'memory over limit',
+      ...when(random, o),
+      forMs: random.integer(500, 4_000),
+      restsAt: random.pick([0, 0.83, 0.88]),
+    }),
+  ],
 ]
 
 export function randomFaults(random: SeededRandom, options: RunOptions): Fault[] {

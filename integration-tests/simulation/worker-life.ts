@@ -38,6 +38,8 @@ export class WorkerLife {
   readonly openTraces: OpenTracesOracle
   /** Undefined = the process is below its memory limit. */
   overMemorySinceMs: number | undefined
+  /** Resident memory at other times. */
+  restingRssBytes = 0
   undeliveredSinceMs: number | undefined
   hasLeft = false
   readonly #world: World
@@ -122,7 +124,8 @@ export class WorkerLife {
         random,
         logger,
         collectGarbage: () => undefined,
-        readRss: () => (this.overMemorySinceMs === undefined ? 0 : options.maxMemoryBytes + 1),
+        readRss: () =>
+          this.overMemorySinceMs === undefined ? this.restingRssBytes : options.maxMemoryBytes + 1,
       },
     )
   }

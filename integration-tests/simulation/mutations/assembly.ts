@@ -59,6 +59,12 @@ export const ASSEMBLY_MUTATIONS: readonly Mutation[] = [
     '',
   ),
   mutation(
+    'reading does not go on when memory stays between the marks and nothing is left to deliver',
+    'src/worker/memory.ts',
+    '(this.#isPaused && this.#options.isIdle())',
+    'false',
+  ),
+  mutation(
     'share of open traces not made smaller near the memory limit',
     'src/worker/pipeline.ts',
     '        this.assembly.scaleShare(scale)\n',

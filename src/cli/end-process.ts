@@ -5,6 +5,6 @@ import { garbageCollector } from '../worker/collect-garbage.ts'
  * garbage: then neither goes on, and the process stays for ever (nodejs/node#54918; seen once here). So the collection comes first.
  */
 export function endProcess(code: number): never {
-  garbageCollector()()
+  garbageCollector()(true)
   process.exit(code)
 }

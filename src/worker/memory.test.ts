@@ -10,6 +10,7 @@ class GuardBench {
   readonly scales: number[] = []
   readonly pauses: boolean[] = []
   collections = 0
+  thorough = 0
   rssBytes = 0
   isIdle = false
   /** What a collection gives back. */
@@ -19,8 +20,9 @@ class GuardBench {
     clock: this.clock,
     logger: silentLogger,
     readRss: () => this.rssBytes,
-    collectGarbage: () => {
+    collectGarbage: (isThorough) => {
       this.collections += 1
+      if (isThorough) this.thorough += 1
       this.rssBytes -= this.garbageBytes
       this.garbageBytes = 0
     },
@@ -65,6 +67,7 @@ test('garbage is collected before reading pauses, and not again before more has 
   await bench.at(500, 10_000)
   await bench.at(810, 2_000)
   assert.equal(bench.collections, 3, 'what had gone by itself has come again')
+  assert.equal(bench.thorough, 1, 'thoroughly only where reading would pause')
   bench.guard.close()
 })
 
@@ -110,7 +113,7 @@ test('reading goes on also when memory stays between the two marks: a paused wor
   bench.isIdle = true
   await bench.at(870, 2_000)
   assert.deepEqual(bench.pauses, [true, false])
-  assert.equal(bench.collections, 2, 'after what could be given back was')
+  assert.deepEqual([bench.collections, bench.thorough], [2, 2], 'after what could be given back was')
   await bench.at(870, 60_000)
   assert.deepEqual(bench.pauses, [true, false])
   bench.guard.close()

@@ -7,8 +7,11 @@ export interface MemoryGuardOptions {
   readonly logger: Logger
   /** Resident memory of the process. */
   readonly readRss: () => number
-  /** A full collection: the runtime does not know of the limit, and leaves garbage lie. Takes a tenth of a second, and all else waits. */
-  readonly collectGarbage: () => void
+  /**
+   * A full collection: the runtime does not know of the limit, and leaves garbage lie. One that is not thorough makes room for what comes; a thorough one also
+   * gives memory back to the system, takes a tenth of a second in place of a third of that, and all else waits.
+   */
+  readonly collectGarbage: (isThorough: boolean) => void
   /** Makes both shares smaller: 1 = whole. */
   readonly onScale: (scale: number) => void
   /** Stops reading, and goes on. */
@@ -79,7 +82,8 @@ export class MemoryGuard {
       (before > COLLECT_FROM && before > this.#usedAfter + MIN_GROWTH) ||
       // Nothing is left but garbage, and without reading no more will come: reading goes on after this one.
       (this.#isPaused && this.#options.isIdle())
-    const hasCollected = isWorthIt && this.#collect(collectShare(before))
+    const isThorough = before > PAUSE_FROM || this.#isPaused
+    const hasCollected = isWorthIt && this.#collect(collectShare(before), isThorough)
     const used = hasCollected ? readRss() / maxMemoryBytes : before
     // What falls by itself does not count as garbage when it comes back.
     this.#usedAfter = hasCollected ? used : Math.min(this.#usedAfter, before)
@@ -88,12 +92,12 @@ export class MemoryGuard {
   }
 
   /** False = one was made a short time ago. */
-  #collect(share: number): boolean {
+  #collect(share: number, isThorough: boolean): boolean {
     const { clock, collectGarbage } = this.#options
     const startMs = clock.monotonicMs()
     const minMs = share === COLLECT_SHARE_LAST ? 0 : MIN_COLLECT_MS
     if (startMs - this.#collectedAtMs < Math.max(minMs, this.#collectMs / share)) return false
-    collectGarbage()
+    collectGarbage(isThorough)
     this.#collectedAtMs = clock.monotonicMs()
     this.#collectMs = this.#collectedAtMs - startMs
     return true

@@ -41,7 +41,7 @@ export interface PipelineDeps {
   readonly logger: Logger
   /** Resident memory of the process. */
   readonly readRss: () => number
-  readonly collectGarbage: () => void
+  readonly collectGarbage: (isThorough: boolean) => void
 }
 
 /** Reading stops while the process is close to its memory limit. */

@@ -82,7 +82,8 @@ export class MemoryGuard {
       (before > COLLECT_FROM && before > this.#usedAfter + MIN_GROWTH) ||
       // Nothing is left but garbage, and without reading no more will come: reading goes on after this one.
       (this.#isPaused && this.#options.isIdle())
-    const isThorough = before > PAUSE_FROM || this.#isPaused
+    // Shares that are small say that memory was short a short time ago: then what is given back counts.
+    const isThorough = before > PAUSE_FROM || this.#isPaused || this.#scale < 1
     const hasCollected = isWorthIt && this.#collect(collectShare(before), isThorough)
     const used = hasCollected ? readRss() / maxMemoryBytes : before
     // What falls by itself does not count as garbage when it comes back.

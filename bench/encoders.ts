@@ -42,7 +42,7 @@ export function otlpEncoder(): RecordEncoder {
     encode: (record) => {
       const [request] = exportRequests([testFragment([testRecord(record)])], encoders, limits)
       const bytes = Buffer.from(request!.bytes)
-      memory.give(Buffer.from(request!.bytes.buffer))
+      memory.give(request!.bytes)
       return bytes
     },
   }

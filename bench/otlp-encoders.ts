@@ -26,7 +26,7 @@ compareByTurns(['objects', 'bytes'], Number(process.argv[2] ?? 20), (way) => {
   let spans = 0
   for (const request of exportRequests(fragments, { bytes: encoders[way], writer, memory }, LIMITS)) {
     spans += request.spanCount
-    memory.give(Buffer.from(request.bytes.buffer))
+    memory.give(request.bytes)
   }
   const cpu = process.cpuUsage(before)
   if (spans !== TRACES * SPANS_PER_TRACE) throw new Error(`encoded ${spans} spans`)

@@ -1,6 +1,6 @@
 import type { SpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 import type { Logger } from '../telemetry/logger.ts'
-import { within } from './wait-time.ts'
+import { waitAtMost } from './wait-time.ts'
 
 /**
  * The span processors of a service beside the one for Kafka: its exporters to elsewhere, and those that it brought itself. They are waited for, but
@@ -35,7 +35,7 @@ export class OtherProcessors {
     const done = work.catch((error: unknown) =>
       this.#logger.warn({ cause: String(error) }, `a span processor of the service failed to ${what}`),
     )
-    await within(timeoutMs, done)
+    await waitAtMost(timeoutMs, done)
   }
 }
 

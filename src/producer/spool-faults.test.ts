@@ -3,7 +3,16 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFile
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { silentLogger } from '../telemetry/logger.ts'
-import { asText, openSpool, readAll, record, records, segmentsOf, temporaryFolder } from './spool.testing.ts'
+import {
+  asText,
+  openSpool,
+  readAll,
+  record,
+  records,
+  segmentsOf,
+  temporaryFolder,
+  writeSegments,
+} from './spool.testing.ts'
 import { SpoolLock } from './spool-lock.ts'
 
 test('a torn end loses the torn record alone, a changed byte only the record that it is in', async (t) => {
@@ -24,10 +33,7 @@ test('a torn end loses the torn record alone, a changed byte only the record tha
 
 test('garbage in place of a length, a segment of nothing, and a file of somebody else stop nothing', async (t) => {
   const root = temporaryFolder(t)
-  const first = openSpool(root, { segmentBytes: 1 })
-  for (const number of [1, 2, 3, 4]) await first.spool.append([record(number)], 0)
-  await first.spool.close()
-  const [one, two, three] = segmentsOf(root)
+  const [one, two, three] = await writeSegments(root, [1, 2, 3, 4])
   appendFileSync(one!, Buffer.alloc(50, 0xff))
   writeFileSync(two!, 'not a segment')
   writeFileSync(three!, '')
@@ -40,10 +46,7 @@ test('garbage in place of a length, a segment of nothing, and a file of somebody
 
 test('a segment that cannot be read, or is of another version, keeps none of the others, stays, and is told once; the folder is locked by nobody then', async (t) => {
   const root = temporaryFolder(t)
-  const first = openSpool(root, { segmentBytes: 1 })
-  for (const number of [1, 2, 3, 4]) await first.spool.append([record(number)], 0)
-  await first.spool.close()
-  const [, two, three] = segmentsOf(root)
+  const [, two, three] = await writeSegments(root, [1, 2, 3, 4])
   rmSync(two!)
   // What cannot be read even by root.
   mkdirSync(two!)

@@ -3,7 +3,7 @@ import type { DeliveryCounts, RecordKind } from './delivery-counts.ts'
 import { type EncodedRecord, sizeOf } from './encoded-record.ts'
 import { Spool } from './spool.ts'
 import type { Segment } from './spool-folder.ts'
-import { within } from './wait-time.ts'
+import { waitAtMost } from './wait-time.ts'
 import type { WaitingRecords } from './waiting-records.ts'
 
 /** Where records go while Kafka cannot be reached. */
@@ -129,7 +129,7 @@ export class SpoolOverflow {
       this.begin()
       await this.#writing
     }
-    await within(timeoutMs, write())
+    await waitAtMost(timeoutMs, write())
   }
 
   /** A record is sent or dropped. */
@@ -141,7 +141,7 @@ export class SpoolOverflow {
   async close(timeoutMs: number): Promise<void> {
     this.#isClosed = true
     for (const timer of this.#timers) clearInterval(timer)
-    await within(timeoutMs, this.#closeSpool())
+    await waitAtMost(timeoutMs, this.#closeSpool())
   }
 
   async #closeSpool(): Promise<void> {

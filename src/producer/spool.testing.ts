@@ -56,3 +56,11 @@ export const segmentsOf = (root: string) =>
     .filter((name) => name.endsWith('.spool'))
     .sort()
     .map((name) => join(root, name))
+
+/** Leaves a spool behind with a segment a record. */
+export async function writeSegments(root: string, numbers: readonly number[]): Promise<string[]> {
+  const { spool } = openSpool(root, { segmentBytes: 1 })
+  for (const number of numbers) await spool.append([record(number)], 0)
+  await spool.close()
+  return segmentsOf(root)
+}

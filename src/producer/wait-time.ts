@@ -2,7 +2,7 @@
 const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** Waits for work that may never end, in at most the time given. */
-export async function within(timeoutMs: number, work: Promise<unknown> | undefined): Promise<void> {
+export async function waitAtMost(timeoutMs: number, work: Promise<unknown> | undefined): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const timeUp = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, timeoutMs)

@@ -53,7 +53,7 @@ test('a chat id of many kilobytes, which each span says again, never fills more 
     const { length } = request.bytes
     assert.ok(length <= limits.maxBytes, `${length} bytes in a request`)
     spanCount += request.spanCount
-    memory.give(Buffer.from(request.bytes.buffer))
+    memory.give(request.bytes)
   }
   // A log is a span of its own beside those of its nodes.
   assert.equal(spanCount, 500 + 501 + 1)
@@ -91,7 +91,7 @@ test('requests of two writes that are made by turns hold what each has, in memor
         assert.equal(name, `of write ${write}`)
         found[write]!.add(Buffer.from(spanId).toString('hex'))
       }
-      memory.give(Buffer.from(value.bytes.buffer))
+      memory.give(value.bytes)
     }
   }
   assert.deepEqual(

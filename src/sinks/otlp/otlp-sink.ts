@@ -121,7 +121,7 @@ export class OtlpSink implements Sink {
 
   /** Only a request that was acknowledged gives its memory back: one that failed may still lie in a socket's queue. */
   async #sendWhole(request: ExportRequest, attempt: Attempt): Promise<void> {
-    if (await this.#send(request, attempt)) this.#encoders.memory.give(Buffer.from(request.bytes.buffer))
+    if (await this.#send(request, attempt)) this.#encoders.memory.give(request.bytes)
   }
 
   /** Never rejects: what goes wrong is kept in the attempt. False = it was not acknowledged as a whole. */

@@ -14,8 +14,9 @@ export class RequestMemory {
     return this.#free.pop() ?? Buffer.allocUnsafeSlow(FIRST_BYTES)
   }
 
-  /** Takes memory back that nobody reads any more. */
-  give(memory: Buffer): void {
+  /** Takes the memory back in which a request lies that nobody reads any more. */
+  give({ buffer }: Uint8Array): void {
+    const memory = Buffer.from(buffer)
     if (memory.length <= MAX_KEPT_BYTES && this.#free.length < MAX_KEPT) this.#free.push(memory)
   }
 

@@ -6,6 +6,7 @@ import { FetchedMessage } from '../../kafka/record-batches.ts'
 import { UnpackBudget, UnpackedTooLarge, withUnpackBudget } from '../../kafka/unpack-budget.ts'
 import { SiderealError } from '../../model/errors.ts'
 import { FetchSizer } from './fetch-sizer.ts'
+import { type BrokerCluster, observeBrokers } from './observe-brokers.ts'
 import type { SourceSettings } from './source-options.ts'
 
 interface FetchPartition {
@@ -41,8 +42,7 @@ interface FetchBroker {
   fetch(request: FetchRequest): Promise<FetchResponse>
 }
 
-interface FetchCluster {
-  findBroker(node: { nodeId: string }): Promise<FetchBroker>
+interface FetchCluster extends BrokerCluster<FetchBroker> {
   getNodeIds(): readonly unknown[]
 }
 
@@ -53,39 +53,30 @@ interface FetchCluster {
 export class BoundedFetch {
   readonly #settings: SourceSettings
   readonly #cluster: FetchCluster
-  readonly #observed = new WeakSet<FetchBroker>()
   /** Fetches that brought more than fitted. */
   cuts = 0
 
   constructor(cluster: Cluster, settings: SourceSettings) {
     this.#settings = settings
     this.#cluster = cluster as unknown as FetchCluster
-    this.#observeFetches()
+    observeBrokers(this.#cluster, (broker) => this.#observe(broker))
   }
 
-  #observeFetches(): void {
-    const find = this.#cluster.findBroker.bind(this.#cluster)
-    this.#cluster.findBroker = async (node) => {
-      const broker = await find(node)
-      if (!this.#observed.has(broker)) {
-        this.#observed.add(broker)
-        const fetch = broker.fetch.bind(broker)
-        const sizer = this.#newSizer()
-        let last: UnpackBudget | undefined
-        let lastView: Uint8Array | undefined
-        broker.fetch = async (request) => {
-          // kafkajs asks a broker again only when all records of its last answer have been handed over.
-          last?.release()
-          if (lastView !== undefined) recycleResponse(lastView)
-          lastView = undefined
-          last = this.#newBudget(sizer)
-          const response = await this.#fetch(request, { sizer, budget: last, fetch })
-          lastView = viewOf(response, last)
-          this.#showWhatMayBe(request, response)
-          return response
-        }
-      }
-      return broker
+  #observe(broker: FetchBroker): void {
+    const fetch = broker.fetch.bind(broker)
+    const sizer = this.#newSizer()
+    let last: UnpackBudget | undefined
+    let lastView: Uint8Array | undefined
+    broker.fetch = async (request) => {
+      // kafkajs asks a broker again only when all records of its last answer have been handed over.
+      last?.release()
+      if (lastView !== undefined) recycleResponse(lastView)
+      lastView = undefined
+      last = this.#newBudget(sizer)
+      const response = await this.#fetch(request, { sizer, budget: last, fetch })
+      lastView = viewOf(response, last)
+      this.#showWhatMayBe(request, response)
+      return response
     }
   }
 

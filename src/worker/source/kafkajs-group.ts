@@ -1,5 +1,6 @@
 import type { Cluster } from 'kafkajs'
 import { rootKafkaError } from '../../kafka/kafka-error.ts'
+import { type BrokerCluster, observeBrokers } from './observe-brokers.ts'
 import type { CommitEntry, CommitRequest, CommitResult, CommittedRow, OffsetQuestion } from './source-port.ts'
 import { type AskableBroker, readTopicId } from './topic-id.ts'
 
@@ -47,8 +48,7 @@ export interface GroupMember {
   readonly clientId: string
 }
 
-interface GroupCluster {
-  findBroker(node: { nodeId: string }): Promise<GroupCoordinator>
+interface GroupCluster extends BrokerCluster<GroupCoordinator> {
   findGroupCoordinator(group: { groupId: string }): Promise<GroupCoordinator>
 }
 
@@ -61,7 +61,6 @@ export class KafkajsGroup {
   readonly #groupId: string
   readonly #topic: string
   readonly #groupCluster: GroupCluster
-  readonly #observed = new WeakSet<GroupCoordinator>()
   #coordinator: GroupCoordinator | undefined
   readonly #onRowWiped: (partition: number) => void
   #lastJoin: JoinedGroup | undefined
@@ -73,7 +72,7 @@ export class KafkajsGroup {
     this.#topic = topic
     this.#onRowWiped = onRowWiped
     this.#groupCluster = cluster as unknown as GroupCluster
-    this.#observeBrokers()
+    observeBrokers(this.#groupCluster, (broker) => this.#observe(broker))
   }
 
   /** Generation of the last JoinGroup that succeeded as this member. kafkajs tells it to nobody before the first heartbeat. */
@@ -188,29 +187,21 @@ export class KafkajsGroup {
     return this.#coordinator
   }
 
-  /** kafkajs asks this very object for each broker: so the answer to JoinGroup can be seen, and what kafkajs commits of its own accord. */
-  #observeBrokers(): void {
-    const find = this.#groupCluster.findBroker.bind(this.#groupCluster)
-    this.#groupCluster.findBroker = async (node) => {
-      const broker = await find(node)
-      if (!this.#observed.has(broker)) {
-        this.#observed.add(broker)
-        const join = broker.joinGroup.bind(broker)
-        broker.joinGroup = async (request) => {
-          this.#lastJoin = undefined
-          this.#lastJoin = await join(request)
-          return this.#lastJoin
-        }
-        const commit = broker.offsetCommit.bind(broker)
-        broker.offsetCommit = async (request) => {
-          try {
-            return await commit(request)
-          } finally {
-            this.#noteWiped(request)
-          }
-        }
+  /** So the answer to JoinGroup can be seen, and what kafkajs commits of its own accord. */
+  #observe(broker: GroupCoordinator): void {
+    const join = broker.joinGroup.bind(broker)
+    broker.joinGroup = async (request) => {
+      this.#lastJoin = undefined
+      this.#lastJoin = await join(request)
+      return this.#lastJoin
+    }
+    const commit = broker.offsetCommit.bind(broker)
+    broker.offsetCommit = async (request) => {
+      try {
+        return await commit(request)
+      } finally {
+        this.#noteWiped(request)
       }
-      return broker
     }
   }
 

@@ -155,13 +155,12 @@ export class SourceBench {
   confirm(): CommitRequest {
     const [commit] = this.port.take('commit')
     if (commit === undefined) throw new Error('nothing was committed')
-    const { request } = commit
-    this.state.onCommitted(request.id, {
-      confirmed: request.entries,
-      error: undefined,
-      isMetadataTooLarge: false,
-    })
-    return request
+    this.confirmRequest(commit.request)
+    return commit.request
+  }
+
+  confirmRequest({ id, entries }: CommitRequest): void {
+    this.state.onCommitted(id, { confirmed: entries, error: undefined, isMetadataTooLarge: false })
   }
 
   async pass(ms: number): Promise<void> {

@@ -302,11 +302,7 @@ test('a row that the client has wiped is committed again, though no batch began 
   assert.deepEqual(again?.request.entries, entries)
   // Wiped once more while the answer is on its way: that says nothing of the row.
   wipe()
-  bench.state.onCommitted(again!.request.id, {
-    confirmed: entries,
-    error: undefined,
-    isMetadataTooLarge: false,
-  })
+  bench.confirmRequest(again!.request)
   assert.deepEqual(bench.confirm().entries, entries)
   bench.state.onRowWiped(7)
   await bench.pass(1_100)

@@ -53,6 +53,8 @@ export class KafkaFetches {
   /** Partitions of which the client knows what is committed. */
   readonly #begun = new Set<number>()
   readonly #seeks = new Map<number, number>()
+  /** How often each partition was sought. */
+  readonly #seekCounts = new Map<number, number>()
   readonly #paused = new Set<number>()
   /** Partitions of which the next batch comes twice. */
   readonly #repeats = new Set<number>()
@@ -98,6 +100,7 @@ export class KafkaFetches {
 
   seek(partition: number, offset: number): void {
     this.#seeks.set(partition, offset)
+    this.#seekCounts.set(partition, this.#seekCountOf(partition) + 1)
   }
 
   pause(partitions: readonly number[]): void {
@@ -228,26 +231,56 @@ export class KafkaFetches {
       this.#fetchLater(broker, this.#deps.settings.maxWaitMs)
       return
     }
-    this.#handle(first)
-    if (this.#repeats.delete(first.partition)) this.#handle(first)
-    this.#deps.after(this.#deps.random.next() * 2, () => {
-      if (rest.length > 0) this.#deliver(broker, rest)
-      else this.#fetchLater(broker, 0)
+    const next = (): void => {
+      this.#deps.after(this.#deps.random.next() * 2, () => {
+        if (rest.length > 0) this.#deliver(broker, rest)
+        else this.#fetchLater(broker, 0)
+      })
+    }
+    this.#handle(first, () => {
+      if (this.#repeats.delete(first.partition)) this.#handle(first, next)
+      else next()
     })
   }
 
-  #handle({ partition, from, entries, end, joins }: Fetched): void {
-    if (this.#member.isStopped || this.#member.state === undefined) return
-    if (joins !== this.#member.joins && !this.#deps.random.chance(this.#deps.world.options.oldBatchChance))
+  /** The port hands a batch over part by part, and other things happen between two of them. */
+  #handle(fetched: Fetched, onDone: () => void): void {
+    const { partition, entries, joins } = fetched
+    const { oldBatchChance, partRecords } = this.#deps.world.options
+    if (joins !== this.#member.joins && !this.#deps.random.chance(oldBatchChance)) {
+      onDone()
       return
-    const lastOffset = from + entries.length - 1
-    const records = entries.flatMap(toSourceRecord)
-    const isStale = this.#seeks.has(partition)
-    const batch = { partition, fetchedOffset: from, lastOffset, highWatermark: end, records, isStale }
+    }
+    const seeks = this.#seekCountOf(partition)
+    const handPart = (from: number): void => {
+      const end = Math.min(entries.length, from + partRecords)
+      const isStale = this.#seeks.has(partition) || this.#seekCountOf(partition) !== seeks
+      if (!this.#takePart(fetched, { from, end, isStale }) || end === entries.length) onDone()
+      else this.#deps.after(0, () => handPart(end))
+    }
+    handPart(0)
+  }
+
+  /** False = the rest of the batch is not wanted. */
+  #takePart(
+    { partition, from: fetchedFrom, entries, end: highWatermark }: Fetched,
+    { from, end, isStale }: { readonly from: number; readonly end: number; readonly isStale: boolean },
+  ): boolean {
+    if (this.#member.isStopped || this.#member.state === undefined) return false
+    const lastOffset = fetchedFrom + end - 1
+    const records = entries.slice(from, end).flatMap(toSourceRecord)
+    const fetchedOffset = fetchedFrom + from
+    const batch = { partition, fetchedOffset, lastOffset, highWatermark, records, isStale }
     const taken = this.#member.state.onBatch(batch)
-    if (taken === NOTHING_TAKEN) return
-    // Whoever resolves the last record that is shown has resolved what lies hidden behind it.
-    this.#positions.set(partition, (taken === records.at(-1)?.offset ? lastOffset : taken) + 1)
+    if (taken === NOTHING_TAKEN) return false
+    // Whoever resolves the last record of a batch that is shown has resolved what lies hidden behind it.
+    const isAllShown = end === entries.length && taken === records.at(-1)?.offset
+    this.#positions.set(partition, (isAllShown ? lastOffset : taken) + 1)
+    return taken === lastOffset
+  }
+
+  #seekCountOf(partition: number): number {
+    return this.#seekCounts.get(partition) ?? 0
   }
 
   #applySeek(partition: number): void {

@@ -17,6 +17,8 @@ export interface RunOptions {
   readonly tickMs: number
   readonly maxWaitMs: number
   readonly maxFetchRecords: number
+  /** The records of a batch that are handed over at a time. */
+  readonly partRecords: number
   /** What the workers believe, and what the broker takes. */
   readonly clientLedgerCharacters: number
   readonly brokerLedgerCharacters: number
@@ -83,6 +85,7 @@ export function randomOptions(random: SeededRandom): RunOptions {
     tickMs: random.pick([150, 250, 300]),
     maxWaitMs: random.pick([150, 250, 400]),
     maxFetchRecords: random.pick([3, 8, 50]),
+    partRecords: random.pick([2, 5, 50]),
     clientLedgerCharacters,
     brokerLedgerCharacters: random.pick([4_096, 4_096, 4_096, clientLedgerCharacters, 64, 15]),
     ledger: random.pick(['kept', 'kept', 'kept', 'kept', 'ignored', 'damaged']),

@@ -1,13 +1,10 @@
-import type { Batch, Consumer, EachBatchPayload, Kafka, KafkaMessage } from 'kafkajs'
-import { FetchedEnd } from '../../kafka/fetched-end.ts'
-import { FetchedMessage } from '../../kafka/record-batches.ts'
+import type { Consumer, EachBatchPayload, Kafka } from 'kafkajs'
 import type { Clock } from '../../model/clock.ts'
 import { SiderealError } from '../../model/errors.ts'
-import type { SourceRecord } from '../../model/task.ts'
 import { within } from '../../model/within.ts'
 import type { Logger } from '../../telemetry/logger.ts'
 import { BoundedFetch } from './bounded-fetch.ts'
-import { NOTHING_TAKEN } from './intake.ts'
+import { handOver } from './hand-over.ts'
 import { kafkajsAssignor } from './kafkajs-assignor.ts'
 import { KafkajsGroup } from './kafkajs-group.ts'
 import type { SourceSettings } from './source-options.ts'
@@ -43,6 +40,8 @@ export class KafkajsPort implements SourcePort {
   #fetches: BoundedFetch | undefined
   #topicWatch: TopicWatch | undefined
   #state: SourceState | undefined
+  /** How often each partition was sought. */
+  readonly #seeks = new Map<number, number>()
 
   constructor(deps: KafkajsPortDeps) {
     const { settings } = deps
@@ -91,7 +90,7 @@ export class KafkajsPort implements SourcePort {
       .run({
         autoCommit: false,
         eachBatchAutoResolve: false,
-        eachBatch: async (payload) => this.#onBatch(state, payload),
+        eachBatch: (payload) => this.#onBatch(state, payload),
       })
       .catch((cause: unknown) => state.onCrash(asError(cause)))
   }
@@ -130,6 +129,7 @@ export class KafkajsPort implements SourcePort {
 
   seek(partition: number, offset: number): void {
     const { topic } = this.#deps.settings
+    this.#seeks.set(partition, this.#seeksOf(partition) + 1)
     this.#tell(() => this.#consumer.seek({ topic, partition, offset: String(offset) }))
   }
 
@@ -227,18 +227,18 @@ export class KafkajsPort implements SourcePort {
     this.#consumer.on(events.CRASH, ({ payload }) => state.onCrash(payload.error))
   }
 
-  #onBatch(state: SourceState, { batch, resolveOffset, isStale }: EachBatchPayload): void {
-    // Not in kafkajs's types; the first offset will not do, since compaction and control records leave holes.
-    const { fetchedOffset } = batch as Batch & { fetchedOffset: string }
-    const taken = state.onBatch({
-      partition: batch.partition,
-      fetchedOffset: Number(fetchedOffset),
-      lastOffset: Number(batch.lastOffset()),
-      highWatermark: Number(batch.highWatermark),
-      records: recordsOf(batch.messages),
-      isStale: isStale(),
+  #onBatch(state: SourceState, { batch, resolveOffset, isStale }: EachBatchPayload): Promise<void> {
+    const seeks = this.#seeksOf(batch.partition)
+    return handOver(batch, {
+      // A seek between two parts may have been done already: then kafkajs knows of none.
+      isStale: () => isStale() || this.#seeksOf(batch.partition) !== seeks,
+      take: (part) => state.onBatch(part),
+      resolve: (offset) => resolveOffset(String(offset)),
     })
-    if (taken !== NOTHING_TAKEN) resolveOffset(String(taken))
+  }
+
+  #seeksOf(partition: number): number {
+    return this.#seeks.get(partition) ?? 0
   }
 
   /** kafkajs refuses these while it does not run; the next join says everything anew. */
@@ -278,27 +278,6 @@ function coordinatorAway(groupId: string, cause: unknown): SiderealError {
     `the coordinator of consumer group ${groupId} does not answer (${asError(cause).message}): check that the brokers run, and that this client may use the group`,
     { cause, retryable: true },
   )
-}
-
-/** One at a time: a fetch brings thousands, and what is made of all of them at once outlives the young generation. */
-function* recordsOf(messages: readonly KafkaMessage[]): Generator<SourceRecord> {
-  for (const message of messages) if (!isEnd(message)) yield toRecord(message)
-}
-
-/** An end that {@link BoundedFetch} put there: the fetch brought nothing to show. */
-function isEnd(message: object): boolean {
-  return message instanceof FetchedEnd
-}
-
-function toRecord(message: KafkaMessage): SourceRecord {
-  if (message instanceof FetchedMessage) return message.record
-  return {
-    offset: Number(message.offset),
-    appendTimeMs: Number(message.timestamp),
-    key: message.key,
-    value: message.value,
-    headers: message.headers ?? {},
-  }
 }
 
 function asError(error: unknown): Error {

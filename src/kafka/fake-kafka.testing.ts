@@ -53,13 +53,15 @@ export class FakeKafka implements KafkaClients {
       this.inFlight.set(partition, count)
       this.maxInFlight = Math.max(this.maxInFlight, count)
     }
+    // Decided when it comes: a test that mends its cluster meanwhile must not find what it counts as failed written all the same.
+    const failure = this.fail(number, messages)
+    const written = new Set(partitions.filter((partition) => this.behave(number, partition) === 'written'))
     await new Promise((resolve) => setImmediate(resolve))
     for (const partition of partitions) this.inFlight.set(partition, this.inFlight.get(partition)! - 1)
-    const failure = this.fail(number, messages)
     if (failure !== undefined && !failure.isWritten) throw failure.error
     const reply: RecordMetadata[] = []
     for (const partition of partitions) {
-      if (this.behave(number, partition) === 'dropped') continue
+      if (!written.has(partition)) continue
       const log = this.logs.get(partition) ?? []
       this.logs.set(partition, log)
       reply.push({ topicName: topic, partition, errorCode: 0, baseOffset: String(log.length) })

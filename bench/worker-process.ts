@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { stripTypeScriptTypes } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { type ProcessUsage, processUsage } from '../integration-tests/support/process-usage.ts'
 import { spawnCli } from '../src/local/demo/cli-process.ts'
+import { builtProgram } from './built-program.ts'
 
 const START_POLL_MS = 20
 const START_TIMEOUT_MS = 120_000
@@ -48,9 +49,9 @@ export class WorkerProcess {
     this.#delayFile = `${options.logFolder}/${options.name}.loop-delay.jsonl`
     rmSync(this.#delayFile, { force: true })
     this.#log = openSync(this.#logFile, 'w')
-    const preload = fileURLToPath(new URL('loop-delay.preload.ts', import.meta.url))
     const env = { ...options.env, SIDEREAL_METRICS_PORT: '0', BENCH_LOOP_DELAY_FILE: this.#delayFile }
-    this.#child = spawnCli(['worker'], env, this.#log, ['--import', preload, ...(options.nodeArgs ?? [])])
+    const nodeArgs = ['--import', loopDelayPreload(), ...(options.nodeArgs ?? [])]
+    this.#child = spawnCli(['worker'], env, this.#log, nodeArgs, builtProgram())
     this.#exited = once(this.#child, 'exit')
     this.failed = this.#exited.then(async () => {
       if (this.#isEnding) await new Promise(() => undefined)
@@ -128,4 +129,10 @@ export class WorkerProcess {
     }
     return this.#metricsUrl !== undefined
   }
+}
+
+/** Its types are stripped here: the worker is not to pay for that. */
+function loopDelayPreload(): string {
+  const source = readFileSync(new URL('loop-delay.preload.ts', import.meta.url), 'utf8')
+  return `data:text/javascript,${encodeURIComponent(stripTypeScriptTypes(source))}`
 }

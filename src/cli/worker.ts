@@ -43,7 +43,7 @@ async function runWorker(config: Config): Promise<void> {
   try {
     // Not before: a process that starts again should not load everything twice.
     const { Worker } = await import('../worker/worker.ts')
-    const worker = new Worker(config, { logger, clock: systemClock, random: Math.random })
+    const worker = await Worker.open(config, { logger, clock: systemClock, random: Math.random })
     await Promise.race([worker.start().then(() => stopped.promise), stopped.promise, worker.failed])
     await worker.stop()
   } catch (error) {

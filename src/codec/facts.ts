@@ -142,18 +142,28 @@ export class FactsCollector {
 
   #buildApp(app: number, spans: readonly number[] | undefined): FragmentFacts {
     const records = this.#records
+    const serviceOf = (record: number) => records[record]!.service
     const isWanted = this.#apps.length === 1 ? () => true : (record: number) => records[record]!.app === app
     const lists = this.#lists
     const traceIds = this.spans.list(spans, lists)
     const roots = this.spans.listRoots(spans, isWanted, lists.rootedTrace)
     const own = this.#apps.length === 1 ? records : records.filter((record) => record.app === app)
     const claimed = identities(own)
+    const { firstReceivedAtMs, lastReceivedAtMs, startTimeNs, endTimeNs } = bounds(own)
+    const { rootName, rootService, rootStartTimeNs, remoteRoots } = rootFacts(roots, serviceOf)
+    // Not spread: a fragment of a few spans costs as much for its facts as for its rows.
     return {
       appId: this.#apps[app]!,
-      ...bounds(own),
+      firstReceivedAtMs,
+      lastReceivedAtMs,
+      startTimeNs,
+      endTimeNs,
       traceIds,
       services: services(claimed),
-      ...rootFacts(roots, (record) => records[record]!.service),
+      rootName,
+      rootService,
+      rootStartTimeNs,
+      remoteRoots,
       identities: claimed,
       spanKeys: lists.span.take(),
       errorKeys: lists.error.take(),
@@ -201,15 +211,27 @@ type Identity = FragmentFacts['identities'][number]
 /** Each (service, uid, chat id) once, sorted. */
 function identities(records: readonly CollectedRecord[]): FragmentFacts['identities'] {
   const found: Identity[] = []
-  for (const { service, uid, chatId } of records) {
-    const last = found.at(-1)
-    // Most often the records of a fragment come from few services, one after the other.
-    if (last !== undefined && last.service === service && last.uid === uid && last.chatId === chatId) continue
-    found.push({ service, uid, chatId })
+  for (const record of records) {
+    const place = placeOf(record, found)
+    const next = found[place]
+    if (next !== undefined && compareIdentities(next, record) === 0) continue
+    const { service, uid, chatId } = record
+    if (next === undefined) found.push({ service, uid, chatId })
+    else found.splice(place, 0, { service, uid, chatId })
   }
-  if (found.length < 2) return found
-  found.sort(compareIdentities)
-  return found.filter((identity, i) => i === 0 || compareIdentities(found[i - 1]!, identity) !== 0)
+  return found
+}
+
+/** Where the identity stands among sorted ones, or would stand: there are few, nearly always. */
+function placeOf(identity: Identity, sorted: readonly Identity[]): number {
+  let from = 0
+  let to = sorted.length
+  while (from < to) {
+    const middle = (from + to) >>> 1
+    if (compareIdentities(sorted[middle]!, identity) < 0) from = middle + 1
+    else to = middle
+  }
+  return from
 }
 
 /** The services of sorted identities, each once; an unknown one is left out. */

@@ -8,6 +8,9 @@ const MAX_SID_BYTES = 256
 /** What assembly has to know of a record. Filled by `RecordType.inspect` and reused between records: read it before the next call. */
 export class RecordHeader {
   sid = ''
+  /** Where the SID lies in the bytes of the record. */
+  sidAt = 0
+  sidLength = 0
   /** Spans of a batch, or nodes of a log. */
   rowCount = 0
   /** True when a string that may be offloaded is over the payload limit. */
@@ -46,9 +49,15 @@ export class RecordHeader {
         `the record's SID has ${sidLength} bytes; 1 to ${MAX_SID_BYTES} are allowed`,
       )
     }
-    const sid = b.subarray(sidAt, sidAt + sidLength)
-    if (!isUtf8(sid)) throw new SiderealError('SIDEREAL_RECORD_INVALID', 'the record’s SID is not UTF-8')
-    this.sid = sid.toString('utf8')
+    const end = sidAt + sidLength
+    let bits = 0
+    for (let i = sidAt; i < end; i++) bits |= b[i]!
+    // Nearly always ASCII, which needs no view to be told and a cheaper call to be read.
+    if (bits > 0x7f && !isUtf8(b.subarray(sidAt, end)))
+      throw new SiderealError('SIDEREAL_RECORD_INVALID', 'the record’s SID is not UTF-8')
+    this.sid = b.toString(bits > 0x7f ? 'utf8' : 'latin1', sidAt, end)
+    this.sidAt = sidAt
+    this.sidLength = sidLength
     for (let i = 0; i < 16; i++) this.recordIdBytes[i] = b[idAt + i]!
     this.rowCount = rowCount
     this.hasLargeValue = hasLargeValue

@@ -7,6 +7,16 @@ const NO_ROOTS: readonly RemoteRoot[] = []
 
 /** What the facts say of the roots of a fragment. The order of the roots and their repetition do not count. */
 export function rootFacts(roots: readonly SpanRoot[], serviceOf: (record: number) => string): RootFacts {
+  const [only] = roots
+  if (only !== undefined && roots.length === 1 && only.parentKey === undefined) {
+    const { name, startTimeNs, record } = only
+    return {
+      rootName: name,
+      rootService: serviceOf(record),
+      rootStartTimeNs: startTimeNs,
+      remoteRoots: NO_ROOTS,
+    }
+  }
   const trueRoots = roots.filter((root) => root.parentKey === undefined)
   const remoteRoots = trueRoots.length > 0 ? NO_ROOTS : sorted(roots, serviceOf)
   const first = trueRoots.length > 0 ? sorted(trueRoots, serviceOf)[0] : remoteRoots[0]

@@ -24,7 +24,7 @@ import { memoryShares } from './memory-shares.ts'
 import { Observer } from './observer.ts'
 import { Pipeline } from './pipeline.ts'
 import { openProcessor, type Processor } from './processor.ts'
-import { openSinks, type Sinks } from './sinks.ts'
+import { loadSinks, type SinkSettings, type Sinks } from './sinks.ts'
 import { Source } from './source/source.ts'
 import { sourceRequestMs } from './source-request-ms.ts'
 
@@ -45,7 +45,7 @@ export interface WorkerDeps {
 }
 
 /**
- * A stream worker: Kafka → traces → sinks. Life: `start()`; `failed` rejects when it cannot go on; `stop()` drains and leaves.
+ * A stream worker: Kafka → traces → sinks. Life: `open()`, `start()`; `failed` rejects when it cannot go on; `stop()` drains and leaves.
  * One a process, since memory and health are the process's own.
  */
 export class Worker {
@@ -63,7 +63,11 @@ export class Worker {
   readonly #health: HealthServer
   readonly #failed = Promise.withResolvers<never>()
 
-  constructor(config: Config, deps: WorkerDeps) {
+  static async open(config: Config, deps: WorkerDeps): Promise<Worker> {
+    return new Worker(config, deps, await loadSinks(config.worker.sinks))
+  }
+
+  private constructor(config: Config, deps: WorkerDeps, openSinks: (settings: SinkSettings) => Sinks) {
     const { logger, clock, random } = deps
     const { worker, topics } = config
     this.#config = config
@@ -81,7 +85,7 @@ export class Worker {
     const counters = this.#counters
     const shares = memoryShares(worker.maxMemoryBytes)
     this.#processor = openProcessor({ store: this.#store, clock, random, counters, logger, ...limits })
-    this.#sinks = openSinks(worker.sinks, {
+    this.#sinks = openSinks({
       clickHouse: clickHouseConnection(config),
       maxRowBytes: shares.rowBytes,
       feeder: config.clickhouse.feeder,

@@ -5,14 +5,16 @@ import { fileURLToPath } from 'node:url'
 
 type Environment = Readonly<Record<string, string>>
 
+const PROGRAM = fileURLToPath(new URL(`../../cli/main${extname(import.meta.url)}`, import.meta.url))
+
 /** Starts a command of Sidereal as a user would, in a process of its own. */
 export function spawnCli(
   args: readonly string[],
   env: Environment,
   output: 'pipe' | 'inherit' | number,
   nodeArgs: readonly string[] = [],
+  script = PROGRAM,
 ): ChildProcess {
-  const script = fileURLToPath(new URL(`../../cli/main${extname(import.meta.url)}`, import.meta.url))
   return spawn(process.execPath, [...nodeArgs, script, ...args], {
     env: { ...process.env, ...env },
     stdio: ['ignore', output, output === 'pipe' ? 'inherit' : output],

@@ -20,7 +20,9 @@ const KEY_LISTS = [
  * little-endian.
  */
 export class FragmentIds {
-  #buffer = Buffer.allocUnsafe(FIRST_BYTES)
+  #buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
+  /** Of the same memory: unlike `Buffer`, it writes a bigint without making others. */
+  #view = new DataView(this.#buffer.buffer)
   #length = 0
 
   of(reason: string, facts: FragmentFacts): bigint {
@@ -80,12 +82,8 @@ export class FragmentIds {
 
   #text(text: string): void {
     const at = this.#reserve(8 + text.length * 3)
-    if (text === '') {
-      this.#length = this.#buffer.writeDoubleLE(0, at)
-      return
-    }
-    const bytes = this.#buffer.write(text, at + 8, 'utf8')
-    this.#buffer.writeDoubleLE(bytes, at)
+    const bytes = text === '' ? 0 : this.#buffer.write(text, at + 8, 'utf8')
+    this.#view.setFloat64(at, bytes, true)
     this.#length = at + 8 + bytes
   }
 
@@ -99,26 +97,30 @@ export class FragmentIds {
 
   #number(value: number): void {
     const at = this.#reserve(8)
-    this.#length = this.#buffer.writeDoubleLE(value, at)
+    this.#view.setFloat64(at, value, true)
+    this.#length = at + 8
   }
 
   #int64(value: bigint): void {
     const at = this.#reserve(8)
-    this.#length = this.#buffer.writeBigInt64LE(value, at)
+    this.#view.setBigInt64(at, value, true)
+    this.#length = at + 8
   }
 
   #uint64(value: bigint): void {
     const at = this.#reserve(8)
-    this.#length = this.#buffer.writeBigUInt64LE(value, at)
+    this.#view.setBigUint64(at, value, true)
+    this.#length = at + 8
   }
 
   /** Room for `bytes`; returns where it starts. */
   #reserve(bytes: number): number {
     const end = this.#length + bytes
     if (end > this.#buffer.length) {
-      const grown = Buffer.allocUnsafe(Math.max(end, this.#buffer.length * 2))
+      const grown = Buffer.allocUnsafeSlow(Math.max(end, this.#buffer.length * 2))
       this.#buffer.copy(grown, 0, 0, this.#length)
       this.#buffer = grown
+      this.#view = new DataView(grown.buffer)
     }
     return this.#length
   }

@@ -186,14 +186,12 @@ export class ClickHouseSink implements Sink {
     signal: AbortSignal,
   ): Promise<void> {
     const blocks = new DayBlocks(() => this.#fragmentRows.take(), this.#limits)
-    const written = new Map<FragmentRecord, Fragment>()
     let reason: string | undefined
     try {
       for (const fragment of fragments) {
         const [representative] = fragment.records
         if (representative === undefined) continue
         for (const facts of this.#factsWithout(fragment, refusals)) {
-          written.set(representative, fragment)
           blocks.rowsFor(receivedAtNs(facts.firstReceivedAtMs), representative).append(fragment, facts)
         }
       }
@@ -205,7 +203,7 @@ export class ClickHouseSink implements Sink {
       for (const { rows } of blocks.blocks) this.#fragmentRows.give(rows)
     }
     if (reason === undefined) return
-    const suspects = [...written.values()]
+    const suspects = fragments.filter(({ records }) => records.some((record) => !refusals.has(record)))
     const [only] = suspects
     if (suspects.length === 1 && only !== undefined) {
       for (const record of only.records) refusals.set(record, reason)
@@ -217,7 +215,7 @@ export class ClickHouseSink implements Sink {
   }
 
   #factsWithout(fragment: Fragment, refusals: Refusals): readonly FragmentFacts[] {
-    if (!fragment.records.some((record) => refusals.has(record))) return fragment.facts
+    if (refusals.size === 0 || !fragment.records.some((record) => refusals.has(record))) return fragment.facts
     const collector = new FactsCollector()
     let isEmpty = true
     for (const record of fragment.records) {

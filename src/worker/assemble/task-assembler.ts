@@ -1,3 +1,4 @@
+import type { RecordHeader } from '../../codec/record-header.ts'
 import type { RecordType } from '../../codec/record-type.ts'
 import { BODY_START, readFrame } from '../../codec/wire.ts'
 import { copyHeaders, type DeadLetterReason, type RecordHeaders } from '../../model/dead-letter.ts'
@@ -141,7 +142,7 @@ export class TaskAssembler implements TaskHandler {
       return this.#reject(record, valueFault('record_invalid', schemaId, error))
     }
     const { sid } = header
-    if (!isKeyOf(key, sid)) {
+    if (!isKeyOf(key, value, header)) {
       return this.#reject(record, keyFault('key_mismatch', schemaId, "the record's key is not its SID"))
     }
     const stored = this.#recordOf(record, type, value.length)
@@ -261,8 +262,10 @@ function firstAppendTimeMs({ headers, appendTimeMs }: SourceRecord): number {
   return first === undefined || first === 'invalid' ? appendTimeMs : first.appendTimeMs
 }
 
-function isKeyOf(key: Buffer, sid: string): boolean {
-  return key.length === Buffer.byteLength(sid, 'utf8') && key.toString('utf8') === sid
+function isKeyOf(key: Buffer, value: Buffer, { sidAt, sidLength }: RecordHeader): boolean {
+  if (key.length !== sidLength) return false
+  for (let i = 0; i < sidLength; i++) if (key[i] !== value[sidAt + i]) return false
+  return true
 }
 
 function isEmpty(headers: RecordHeaders): boolean {

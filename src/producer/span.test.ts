@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, beforeEach, test } from 'node:test'
-import { context, propagation, ROOT_CONTEXT, SpanStatusCode, trace } from '@opentelemetry/api'
+import { context, propagation, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { recordSpans } from './recorded-spans.testing.ts'
 import { Span } from './span.ts'
+import type { StartOptions } from './start-options.ts'
 import { Trace } from './trace-context.ts'
 
 const spans = recordSpans()
@@ -266,4 +267,20 @@ test('who the request belongs to: given at first or later, empty parts say nothi
   })
   for (const span of spans.ended)
     assert.deepEqual(spans.identityOf(span), { sid: 'late', appId: 'app-2', uid: '', chatId: '' })
+})
+
+test('a span has the kind and the links that it was started with; what is neither is left out', () => {
+  const linked = new Span().start('message').getOtlpSpan().spanContext()
+  const links = [{ context: linked, attributes: { place: 3 } }]
+  new Span().start('batch', { kind: SpanKind.CONSUMER, links }, () => undefined)
+  const { kind, links: kept } = spans.named('batch')
+  assert.equal(kind, SpanKind.CONSUMER)
+  assert.deepEqual(
+    kept.map(({ context: { spanId }, attributes }) => [spanId, attributes]),
+    [[linked.spanId, { place: 3 }]],
+  )
+  const wrong = { kind: 'consumer', links: [null, {}, 7] } as unknown as StartOptions
+  new Span().start('of JavaScript', wrong, () => undefined)
+  const { kind: usual, links: none } = spans.named('of JavaScript')
+  assert.deepEqual([usual, none], [SpanKind.INTERNAL, []])
 })

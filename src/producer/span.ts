@@ -18,7 +18,7 @@ import { isRecorded, noteRecorded } from './recorded-errors.ts'
 import { type RunResult, runToEnd } from './run-to-end.ts'
 import { attributesOf, attributeText, attributeValue, describeError } from './span-attributes.ts'
 import { SpanLevel } from './span-level.ts'
-import { nameOf, type StartOptions } from './start-options.ts'
+import { nameOf, otelOptions, type StartOptions } from './start-options.ts'
 import { Trace } from './trace-context.ts'
 
 /** Who the request belongs to, as far as the caller knows. Parts that are empty or not given say nothing. */
@@ -243,10 +243,11 @@ export class Span implements Disposable {
     return this
   }
 
-  #start(name: string, { attributes, traceContext }: StartOptions): Span {
+  #start(name: string, options: StartOptions): Span {
+    const { traceContext } = options
     // Of a caller without types it may be null.
     const parent = traceContext ? Trace.extractContext(traceContext, contextApi.active()) : this.#parent()
-    const span = this.#tracer.startSpan(name, { attributes: attributesOf(attributes) }, parent)
+    const span = this.#tracer.startSpan(name, otelOptions(options), parent)
     const context = trace.setSpan(parent, span)
     boxOfContext(context)?.override(this.#given)
     return new Span({ tracer: this.#tracer }, { span, parent: trace.getSpan(parent), context })

@@ -1,12 +1,27 @@
+import { type Link, SpanKind, type SpanOptions } from '@opentelemetry/api'
+import { attributesOf } from './span-attributes.ts'
 import type { Carrier } from './trace-context.ts'
 
 export interface StartOptions {
   /** Attributes that the span has from its start, so that samplers see them. */
   readonly attributes?: Readonly<Record<string, unknown>>
+  /** Default `SpanKind.INTERNAL`, as OpenTelemetry has it. */
+  readonly kind?: SpanKind
+  /** Spans of other traces that this one has to do with: those of the messages of a batch, say. */
+  readonly links?: readonly Link[]
   /** What `Trace.injectContext` wrote elsewhere: the span continues that trace. */
   readonly traceContext?: Carrier
   /** Adds `::` and the name of the callback to the span's name (source description: `add_source_function_name`). */
   readonly addFunctionName?: boolean
+}
+
+/** What OpenTelemetry takes of them. Of a caller without types all may be anything. */
+export function otelOptions({ attributes, kind, links }: StartOptions): SpanOptions {
+  return {
+    attributes: attributesOf(attributes),
+    ...(kind !== undefined && SpanKind[kind] !== undefined ? { kind } : {}),
+    ...(Array.isArray(links) ? { links: links.filter((link) => link?.context !== undefined) } : {}),
+  }
 }
 
 /** The name of a span: the one that was given, else that of its callback. */

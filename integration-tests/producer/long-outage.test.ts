@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createReadStream, createWriteStream, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Context, ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api'
+import { SchemaRegistry } from '../../src/codec/schema-registry.ts'
+import { BODY_START, readFrame } from '../../src/codec/wire.ts'
+import { createKafka } from '../../src/kafka/client.ts'
+import { runCli } from '../../src/local/demo/cli-process.ts'
+import { Witness } from '../../src/local/demo/witness.ts'
+import { startWorker } from '../../src/local/demo/worker-process.ts'
+import { makeTemporaryFolder } from '../../src/local/local-folders.ts'
+import { startStack } from '../../src/local/stack.ts'
+import type { NodeTraceLog as NodeTraceLogRecord } from '../../src/model/node-trace-log.ts'
+import type { SpanBatch } from '../../src/model/span.ts'
+import { NodeTraceLog, TracingService } from '../../src/producer/index.ts'
+import { silentLogger } from '../../src/telemetry/logger.ts'
+import { readWholeTopic } from '../kafka/kafka-for-tests.ts'
+
+type Environment = Readonly<Record<string, string>>
+
+/** Longer than the time of a record with Kafka: what was sent first is given back then, and what came later must not pass it. */
+const OUTAGE_MS = 36_000
+const STEP_MS = 25
+const SIDS = 4
+
+/** A service with requests that last: numbered spans in each of their traces, and numbered logs of SIDs of their own. */
+class Service {
+  readonly topic: string
+  readonly tracing: TracingService
+  made = 0
+  readonly #witness: Witness
+  readonly #witnessFile: string
+  readonly #roots: readonly { readonly span: Span; readonly context: Context }[]
+  readonly #logSids = new Map<string, string>()
+
+  constructor(topic: string, folder: string, env: Environment, spool: boolean) {
+    this.topic = topic
+    this.#witnessFile = join(folder, `${topic}.witness.jsonl`)
+    this.#witness = new Witness(this.#witnessFile, topic)
+    this.tracing = new TracingService({
+      serviceName: topic,
+      kafka: { brokers: (env['SIDEREAL_KAFKA_BROKERS'] ?? '').split(',') },
+      registry: { url: env['SIDEREAL_REGISTRY_URL'] ?? '' },
+      topic,
+      // So that nearly each span is a record.
+      lingerMs: 5,
+      logger: silentLogger,
+      spanProcessors: [this.#witness],
+      ...(spool ? { spool: { folder: join(folder, `${topic}.spool`), afterMs: 100 } } : {}),
+    })
+    this.#roots = Array.from({ length: SIDS }, () => {
+      const span = this.tracing.tracer.startSpan('root', {}, ROOT_CONTEXT)
+      return { span, context: trace.setSpan(ROOT_CONTEXT, span) }
+    })
+  }
+
+  makeOne(): void {
+    const number = String(this.made++)
+    for (const [index, { span, context }] of this.#roots.entries()) {
+      this.tracing.tracer.startSpan(number, {}, context).end()
+      const log = new NodeTraceLog({ sid: `${this.topic}-${index}`, question: number })
+      log.setEnd()
+      this.tracing.publishNodeTraceLog(log)
+      this.#witness.onLog(log, span.spanContext().traceId)
+      this.#logSids.set(log.logId, log.sid)
+    }
+  }
+
+  async end(): Promise<void> {
+    for (const { span } of this.#roots) span.end()
+    assert.equal(await this.tracing.flush(60_000), true)
+    assert.equal(await this.tracing.shutdown(), true)
+  }
+
+  /** What the witness saw, under the SIDs that it does not know. */
+  async writeLedger(sidOfTrace: ReadonlyMap<string, string>): Promise<string> {
+    const path = `${this.#witnessFile}.ledger`
+    const ledger = createWriteStream(path)
+    ledger.write(`${JSON.stringify({ type: 'content', version: 1 })}\n`)
+    for await (const text of createInterface({ input: createReadStream(this.#witnessFile) })) {
+      const { traceId, ...line } = JSON.parse(text) as { traceId: string; logId?: string }
+      // The logs were published outside of any span.
+      const known =
+        line.logId === undefined
+          ? { traceId, sid: sidOfTrace.get(traceId) }
+          : { sid: this.#logSids.get(line.logId) }
+      ledger.write(`${JSON.stringify({ ...line, ...known })}\n`)
+    }
+    ledger.end()
+    await once(ledger, 'finish')
+    return path
+  }
+}
+
+test('over an outage that is longer than a send may take records of one SID keep their order, in memory and by way of the spool, and verify finds all of them', async (t) => {
+  const folder = makeTemporaryFolder('producer-outage')
+  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }))
+  await using stack = await startStack({ dataFolder: join(folder, 'stack'), onCrash: () => undefined })
+  const broker = stack.kafka!.brokers[0]!
+  const envOf = (topic: string): Environment => ({
+    ...stack.env,
+    ...{ SIDEREAL_TOPIC: topic, SIDEREAL_GROUP: topic },
+    ...{ SIDEREAL_QUIET_MS: '500', SIDEREAL_IDLE_MS: '500', SIDEREAL_METRICS_PORT: '0' },
+  })
+  for (const topic of ['memory', 'spool']) await cli(['setup'], envOf(topic))
+  const services = [
+    new Service('memory', folder, stack.env, false),
+    new Service('spool', folder, stack.env, true),
+  ]
+  t.after(() => Promise.all(services.map(({ tracing }) => tracing.shutdown(0))))
+  const makeFor = async (ms: number): Promise<void> => {
+    for (const endMs = performance.now() + ms; performance.now() < endMs; ) {
+      for (const service of services) service.makeOne()
+      await sleep(STEP_MS)
+    }
+  }
+  await makeFor(2_000)
+  await broker.kill()
+  await makeFor(OUTAGE_MS)
+  await broker.start()
+  await makeFor(3_000)
+
+  for (const service of services) {
+    await service.end()
+    const sidOfTrace = await assertOrder(service, stack.env)
+    const env = envOf(service.topic)
+    const worker = await startWorker(env, join(folder, `${service.topic}.worker.log`), neverAborted)
+    try {
+      const ledger = await service.writeLedger(sidOfTrace)
+      const verdict = await cli(['verify', '--timeout', '60', '--ledger', ledger], env)
+      assert.match(verdict, /^0 lost · 0 duplicated · 0 altered · 0 truncated · 0 extra$/m)
+    } finally {
+      await worker.close()
+    }
+  }
+})
+
+const { signal: neverAborted } = new AbortController()
+
+async function cli(args: readonly string[], env: Environment): Promise<string> {
+  const { code, output } = await runCli(args, env, neverAborted)
+  assert.equal(code, 0, output.toString())
+  return output.toString()
+}
+
+/** What came for each SID: all, in the order in which it was made. Gives the SID of each trace. */
+async function assertOrder({ topic, made }: Service, env: Environment): Promise<Map<string, string>> {
+  const brokers = (env['SIDEREAL_KAFKA_BROKERS'] ?? '').split(',')
+  const kafka = createKafka({ brokers }, { clientId: 'tests', logger: silentLogger })
+  const registry = new SchemaRegistry({
+    url: env['SIDEREAL_REGISTRY_URL'] ?? '',
+    timeoutMs: 10_000,
+    payloadLimitBytes: 5_120,
+  })
+  const records = await readWholeTopic(kafka, topic)
+  // Records of a SID lie in one partition.
+  records.sort((a, b) => Number(a.message.offset) - Number(b.message.offset))
+  const numbers = new Map<string, Set<string>>()
+  const sidOfTrace = new Map<string, string>()
+  for (const { message } of records) {
+    const type = await registry.fetch(readFrame(message.value!))
+    const value = type.decode(message.value!, BODY_START, message.value!.length)
+    const sid = `${type.kind} of ${message.key}`
+    const seen = numbers.get(sid) ?? new Set()
+    numbers.set(sid, seen)
+    if ('spans' in value) for (const { traceId } of value.spans) sidOfTrace.set(traceId, value.sid)
+    // One whose answer was lost is sent again, and comes twice: the first time counts.
+    for (const number of namesIn(value)) if (number !== 'root') seen.add(number)
+  }
+  assert.equal(numbers.size, 2 * SIDS)
+  const inOrder = Array.from({ length: made }, (_, i) => String(i))
+  for (const [sid, seen] of numbers) assert.deepEqual([...seen], inOrder, `${topic}: ${sid}`)
+  return sidOfTrace
+}
+
+function namesIn(value: SpanBatch | NodeTraceLogRecord): string[] {
+  return 'spans' in value ? value.spans.map(({ name }) => name) : [String(value.question)]
+}

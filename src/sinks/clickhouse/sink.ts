@@ -215,7 +215,8 @@ export class ClickHouseSink implements Sink {
   }
 
   #factsWithout(fragment: Fragment, refusals: Refusals): readonly FragmentFacts[] {
-    if (refusals.size === 0 || !fragment.records.some((record) => refusals.has(record))) return fragment.facts
+    if (refusals.size === 0) return fragment.facts
+    if (!fragment.records.some((record) => refusals.has(record))) return fragment.facts
     const collector = new FactsCollector()
     let isEmpty = true
     for (const record of fragment.records) {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { processUsage } from '../integration-tests/support/process-usage.ts'
 import type { BenchGround, Run } from './bench-ground.ts'
+import { builtProgram } from './built-program.ts'
 import type { Produced } from './produce.ts'
 import { type Metrics, WorkerProcess } from './worker-process.ts'
 
@@ -53,6 +54,8 @@ export interface WorkerFigures {
 /** Runs workers over a whole topic, checks what the tables hold, and reads the operating system's account. Drops the tables. */
 export async function measureWorkers(ground: BenchGround, options: WorkerRun): Promise<WorkerFigures> {
   const { run, produced } = options
+  // Not within what is measured.
+  builtProgram()
   const clickhouseBefore = processUsage(ground.clickhousePid).cpuSeconds
   const brokerBefore = processUsage(ground.kafkaPid).cpuSeconds
   const startedAt = performance.now()

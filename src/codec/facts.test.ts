@@ -242,3 +242,19 @@ test('a fragment of 20,000 spans keeps every key', () => {
     'incomplete',
   )
 })
+
+test('identities of very many records are each there once, sorted', () => {
+  const collector = new FactsCollector()
+  const uids: string[] = []
+  for (let i = 0; i < 2_000; i++) {
+    const uid = `user-${(i * 7_919) % 701}`
+    uids.push(uid)
+    const text = Buffer.from(`app${uid}chatservice`)
+    const chatAt = 3 + uid.length
+    collector.endBatch(text, 0, 3, 3, uid.length, chatAt, 4, chatAt + 4, 7, 1_000, 0)
+  }
+  const [facts] = collector.build()
+  const expected = [...new Set(uids)].sort().map((uid) => ({ service: 'service', uid, chatId: 'chat' }))
+  assert.ok(expected.length > 600)
+  assert.deepEqual(facts?.identities, expected)
+})

@@ -208,10 +208,15 @@ function bounds(
 
 type Identity = FragmentFacts['identities'][number]
 
+/** Up to so many, inserting each at its place costs less than sorting all; beyond it is the other way round. */
+const MAX_INSERTED = 64
+
 /** Each (service, uid, chat id) once, sorted. */
 function identities(records: readonly CollectedRecord[]): FragmentFacts['identities'] {
   const found: Identity[] = []
-  for (const record of records) {
+  for (let index = 0; index < records.length; index++) {
+    if (found.length > MAX_INSERTED) return sortedOnce([...found, ...records.slice(index)])
+    const record = records[index]!
     const place = placeOf(record, found)
     const next = found[place]
     if (next !== undefined && compareIdentities(next, record) === 0) continue
@@ -220,6 +225,11 @@ function identities(records: readonly CollectedRecord[]): FragmentFacts['identit
     else found.splice(place, 0, { service, uid, chatId })
   }
   return found
+}
+
+function sortedOnce(identities: readonly Identity[]): Identity[] {
+  const all = identities.map(({ service, uid, chatId }) => ({ service, uid, chatId })).sort(compareIdentities)
+  return all.filter((identity, i) => i === 0 || compareIdentities(all[i - 1]!, identity) !== 0)
 }
 
 /** Where the identity stands among sorted ones, or would stand: there are few, nearly always. */

@@ -279,8 +279,14 @@ test('a span has the kind and the links that it was started with; what is neithe
     kept.map(({ context: { spanId }, attributes }) => [spanId, attributes]),
     [[linked.spanId, { place: 3 }]],
   )
-  const wrong = { kind: 'consumer', links: [null, {}, 7] } as unknown as StartOptions
+  const stored = JSON.parse(JSON.stringify({ ...linked, traceState: {} })) as typeof linked
+  const bad = [null, {}, 7, { context: null }, { context: {} }, { context: { traceId: 'x', spanId: 'y' } }]
+  const wrong = { kind: 'CONSUMER', links: [...bad, { context: stored }] } as unknown as StartOptions
   new Span().start('of JavaScript', wrong, () => undefined)
-  const { kind: usual, links: none } = spans.named('of JavaScript')
-  assert.deepEqual([usual, none], [SpanKind.INTERNAL, []])
+  const { kind: usual, links: valid } = spans.named('of JavaScript')
+  assert.equal(usual, SpanKind.INTERNAL)
+  assert.deepEqual(
+    valid.map(({ context }) => [context.spanId, context.traceState]),
+    [[linked.spanId, undefined]],
+  )
 })

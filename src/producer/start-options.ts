@@ -1,4 +1,5 @@
-import { type Link, SpanKind, type SpanOptions } from '@opentelemetry/api'
+import { isSpanContextValid, type Link, SpanKind, type SpanOptions } from '@opentelemetry/api'
+import { harmless } from './harmless.ts'
 import { attributesOf } from './span-attributes.ts'
 import type { Carrier } from './trace-context.ts'
 
@@ -19,9 +20,18 @@ export interface StartOptions {
 export function otelOptions({ attributes, kind, links }: StartOptions): SpanOptions {
   return {
     attributes: attributesOf(attributes),
-    ...(kind !== undefined && SpanKind[kind] !== undefined ? { kind } : {}),
-    ...(Array.isArray(links) ? { links: links.filter((link) => link?.context !== undefined) } : {}),
+    // The enum knows its names, too.
+    ...(typeof kind === 'number' && SpanKind[kind] !== undefined ? { kind } : {}),
+    ...(Array.isArray(links) ? { links: links.flatMap((link) => harmless(() => linkOf(link), [])) } : {}),
   }
+}
+
+/** None where there is no span that it could mean: an exporter may fail with a whole batch over what it cannot write. A context may have been stored as JSON. */
+function linkOf({ context, attributes }: Link): Link[] {
+  if (!isSpanContextValid(context)) return []
+  const { traceState, ...rest } = context
+  const clean = typeof traceState?.serialize === 'function' ? { ...rest, traceState } : rest
+  return [{ context: clean, attributes: attributesOf(attributes) }]
 }
 
 /** The name of a span: the one that was given, else that of its callback. */

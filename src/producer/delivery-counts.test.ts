@@ -36,3 +36,21 @@ test('that something goes wrong is one line a minute at most, with all counts, a
   counts.reportRest()
   assert.equal(lines.length, 3)
 })
+
+test('what was dropped within the minute of a line is told at the end of it, though nothing happens any more', (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const dropped: number[] = []
+  const logger = {
+    ...silentLogger,
+    warn: (fields: Readonly<Record<string, unknown>>) =>
+      void dropped.push((fields['spans'] as ItemStats).dropped.queue_full),
+  }
+  const counts = new DeliveryCounts(logger, 'topic', () => 0)
+  counts.accept('spans', 100)
+  for (let i = 0; i < 100; i++) counts.drop('spans', 1, 'queue_full')
+  assert.deepEqual(dropped, [1])
+  t.mock.timers.tick(60_000)
+  assert.deepEqual(dropped, [1, 100])
+  t.mock.timers.tick(600_000)
+  assert.deepEqual(dropped, [1, 100])
+})

@@ -54,6 +54,7 @@ export class DeliveryCounts {
   readonly #topic: string
   readonly #spooled: (kind: RecordKind) => number
   #lastLogMs = Number.NEGATIVE_INFINITY
+  #restTimer: NodeJS.Timeout | undefined
   #isUnreported = false
 
   /** `spooled` gives what is on disk. */
@@ -92,21 +93,29 @@ export class DeliveryCounts {
     })
   }
 
-  /** At most one line a minute; the counters in it say the rest. */
+  /** At most one line a minute; the counters in it say the rest. What happens within the minute is told at its end. */
   report(message: string, fields: Readonly<Record<string, unknown>>): void {
     const now = performance.now()
-    if (now - this.#lastLogMs < LOG_INTERVAL_MS) {
+    const leftMs = this.#lastLogMs + LOG_INTERVAL_MS - now
+    if (leftMs > 0) {
       this.#isUnreported = true
+      this.#restTimer ??= setTimeout(() => this.reportRest(), leftMs).unref()
       return
     }
+    clearTimeout(this.#restTimer)
+    this.#restTimer = undefined
     this.#lastLogMs = now
     this.#isUnreported = false
     this.#write(message, fields)
   }
 
-  /** The last word of a process: what happened since the last line. */
+  /** What happened since the last line, if anything did: at the end of its minute, and as the last word of a process. */
   reportRest(): void {
-    if (this.#isUnreported) this.#write('delivery of spans and logs had failures since the last line', {})
+    clearTimeout(this.#restTimer)
+    this.#restTimer = undefined
+    if (!this.#isUnreported) return
+    this.#lastLogMs = performance.now()
+    this.#write('delivery of spans and logs had failures since the last line', {})
     this.#isUnreported = false
   }
 

@@ -32,7 +32,7 @@ export function exportersFromEnv(env: Env): { exporters: FurtherExporter[]; prob
 }
 
 function choose(env: Env, problems: string[]): Choice {
-  const isSourceOn = isTrue(env, SOURCE_SWITCH)
+  const isSourceOn = booleanOf(env, SOURCE_SWITCH, problems, false)
   const isSourceOff = textOf(env, SOURCE_SWITCH) !== undefined && !isSourceOn
   const names = listOf(env, 'OTEL_TRACES_EXPORTER').map((name) => name.toLowerCase())
   let otlpBy = endpointName(env)

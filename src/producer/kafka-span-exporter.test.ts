@@ -314,3 +314,39 @@ test('a span over the size of a record does not change the records of its reques
   assert.deepEqual(found.sort(), ['sid-1 a,b,root', 'sid-1 large 1', 'sid-1 large 2'])
   assert.deepEqual(dropped, {})
 })
+
+test('a span of an SDK before 2.0, without resource or scope as they are now, is dropped by itself, and what comes later goes on', () => {
+  const { exporter, tracer, dropped, batches } = service()
+  tracer.startSpan('before', {}, ROOT_CONTEXT).end()
+  const foreign = { ...endedSpan(), instrumentationScope: undefined, instrumentationLibrary: { name: 'old' } }
+  exporter.add(foreign as unknown as ReadableSpan)
+  exporter.add({ ...endedSpan(), resource: undefined } as unknown as ReadableSpan)
+  tracer.startSpan('after', {}, ROOT_CONTEXT).end()
+  const names = batches().flatMap(({ spans }) => spans.map(({ name }) => name))
+  assert.deepEqual([names.sort(), dropped], [['after', 'before'], { invalid: 2 }])
+})
+
+function endedSpan(): ReadableSpan {
+  const ended: ReadableSpan[] = []
+  const provider = new TracerProvider({
+    spanProcessors: [
+      {
+        onStart: () => undefined,
+        onEnd: (span) => void ended.push(span),
+        forceFlush: async () => undefined,
+        shutdown: async () => undefined,
+      },
+    ],
+  })
+  provider.getTracer('scope').startSpan('foreign', {}, ROOT_CONTEXT).end()
+  const [span] = ended
+  assert.ok(span)
+  const { name, kind, startTime, endTime, status, attributes, links, events, duration, ended: isEnded } = span
+  const { droppedAttributesCount, droppedEventsCount, droppedLinksCount, resource, instrumentationScope } =
+    span
+  return {
+    ...{ name, kind, startTime, endTime, status, attributes, links, events, duration, ended: isEnded },
+    ...{ droppedAttributesCount, droppedEventsCount, droppedLinksCount, resource, instrumentationScope },
+    spanContext: () => span.spanContext(),
+  }
+}

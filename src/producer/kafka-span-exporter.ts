@@ -75,14 +75,17 @@ export class KafkaSpanExporter implements SpanExporter, EndedSpans {
     this.#writeEnded()
     clearTimeout(this.#timer)
     this.#timer = undefined
-    for (const group of this.#groups.take()) {
-      try {
-        this.#encode(group)
-      } catch (error) {
-        this.#options.queue.drop('spans', Math.max(1, group.ends.length), 'invalid', error)
+    try {
+      for (const group of this.#groups.take()) {
+        try {
+          this.#encode(group)
+        } catch (error) {
+          this.#options.queue.drop('spans', Math.max(1, group.ends.length), 'invalid', error)
+        }
       }
+    } finally {
+      this.#groups.clear()
     }
-    this.#groups.clear()
   }
 
   async forceFlush(timeoutMs: number = this.#options.flushTimeoutMs): Promise<void> {

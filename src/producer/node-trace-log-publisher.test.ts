@@ -65,3 +65,26 @@ test('what is no log is counted, and throws at nobody', () => {
   for (const thing of [null, undefined, 'log', 5]) publisher.publish(thing as never)
   assert.deepEqual(counts, { accepted: 4, dropped: 4 })
 })
+
+test('a log that was made before its request was told whose it is goes under the same SID as the spans, and keeps it from its first revision on', () => {
+  const { publisher, records } = open()
+  new Span().start('request', (span) => {
+    const left = new NodeTraceLog()
+    const given = new NodeTraceLog({ sid: 'its own' })
+    const set = new NodeTraceLog()
+    set.uid = 'set by hand'
+    span.setIdentity({ sid: 'of the body', appId: 'app', uid: 'user' })
+    for (const log of [left, given, set]) publisher.publish(log)
+    span.setIdentity({ sid: 'too late' })
+    publisher.publish(left)
+  })
+  assert.deepEqual(
+    records.map(({ sid, appId, uid, revision }) => [sid, appId, uid, revision]),
+    [
+      ['of the body', 'app', 'user', 0],
+      ['its own', '', '', 0],
+      ['of the body', 'app', 'set by hand', 0],
+      ['of the body', 'app', 'user', 1],
+    ],
+  )
+})

@@ -39,6 +39,7 @@ export class NodeTraceLogPublisher {
   }
 
   #identity(log: NodeTraceLog): Identity {
+    log.followRequest()
     const active = Trace.identity()
     // A second revision must carry the SID of the first one.
     if (!isValidSid(recordText(log.sid))) log.sid = active?.sid ?? this.#options.newSid()

@@ -143,18 +143,19 @@ test('what JSON and UTF-8 do not have is written as what they have, and counted'
 
 test('a text that the store does not take stays in the log, whole, and is counted', async () => {
   const large = 'x'.repeat(5_121)
-  const log = new NodeTraceLog({ question: large })
+  const log = new NodeTraceLog({ question: large, caller: large })
   log.addAnswer(large)
   let calls = 0
   const text = await log.toJsonString({
     uploadFile: async () => {
       if (++calls === 1) throw new Error('the store is away')
-      return 'link'
+      // What the source's store gives then.
+      return calls === 2 ? '' : 'link'
     },
   })
-  const { question, answer } = JSON.parse(text) as Record<string, unknown>
-  assert.deepEqual([question, answer], [large, 'link'])
-  assert.equal(log.textFaults.notStored, 1)
+  const { question, answer, caller } = JSON.parse(text) as Record<string, unknown>
+  assert.deepEqual([question, answer, caller].sort(), [large, large, 'link'].sort())
+  assert.equal(log.textFaults.notStored, 2)
 })
 
 test('whatever a service puts into a log, its text is JSON', async () => {

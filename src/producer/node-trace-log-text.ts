@@ -102,12 +102,15 @@ export async function textWithStore(
   let notStored = 0
   const keep = async (bytes: Uint8Array) => {
     try {
-      return await store.uploadFile(`${randomUUID().replaceAll('-', '')}.txt`, bytes)
+      const link: unknown = await store.uploadFile(`${randomUUID().replaceAll('-', '')}.txt`, bytes)
+      // The source's store gives an empty text when it cannot be reached.
+      if (typeof link === 'string' && link !== '') return link
     } catch {
-      // The text is not lost for it: it stays where it was, and the count says so.
-      notStored += 1
-      return undefined
+      // Counted as below.
     }
+    // The text is not lost for it: it stays where it was, and the count says so.
+    notStored += 1
+    return undefined
   }
   const linked = await replaceLarge(fields, keep, new ValueWalk(MAX_JSON_DEPTH))
   const { text, faults } = textOf(linked)

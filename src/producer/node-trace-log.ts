@@ -2,7 +2,7 @@ import { context as contextApi, diag, trace } from '@opentelemetry/api'
 import type { NodeTraceLog as NodeTraceLogRecord, Usage } from '../model/node-trace-log.ts'
 import { uuidV7 } from '../model/uuid-v7.ts'
 import { asText } from './foreign-values.ts'
-import { type Identity, isValidSid, isValidValue } from './identity.ts'
+import { boxOfContext, type Identity, type IdentityBox, isValidSid, isValidValue } from './identity.ts'
 import { toKeyValues } from './json-value.ts'
 import {
   countsOf,
@@ -45,6 +45,8 @@ export interface Status {
   message: string
 }
 
+const IDENTITY_PARTS = ['sid', 'appId', 'uid', 'chatId'] as const satisfies readonly (keyof Identity)[]
+
 /**
  * The log of one request through a workflow, filled while it runs (source description: class `NodeTraceLog`). No method throws. It remembers
  * which trace and span were active when it was made. Times are Unix milliseconds.
@@ -81,11 +83,18 @@ export class NodeTraceLog {
   readonly #traceId: string | null
   readonly #spanId: string | null
   readonly #nowMs: () => number
+  /** The request in which it was made, until it is published. */
+  #request: IdentityBox | undefined
+  /** What its maker left to the request. */
+  readonly #leftToRequest: readonly (keyof Identity)[]
+  readonly #copied: Identity
 
   constructor(init: NodeTraceLogInit = {}, nowMs: () => number = Date.now) {
     // A caller without types may give null.
     const given = init ?? {}
     const active = Trace.identity()
+    this.#request = boxOfContext(contextApi.active())
+    this.#leftToRequest = IDENTITY_PARTS.filter((part) => given[part] === undefined || given[part] === null)
     const span = trace.getSpan(contextApi.active())?.spanContext()
     const hasSpan = span !== undefined && trace.isSpanContextValid(span)
     this.#nowMs = nowMs
@@ -98,6 +107,8 @@ export class NodeTraceLog {
     this.appId = given.appId ?? active?.appId ?? ''
     this.uid = given.uid ?? active?.uid ?? ''
     this.chatId = given.chatId ?? active?.chatId ?? ''
+    const { sid, appId, uid, chatId } = this
+    this.#copied = { sid, appId, uid, chatId }
     this.serviceId = given.serviceId ?? ''
     this.flowId = given.flowId ?? ''
     this.botId = given.botId ?? ''
@@ -106,6 +117,18 @@ export class NodeTraceLog {
     this.logCaller = given.logCaller ?? ''
     this.question = given.question ?? ''
     this.version = given.version ?? 'v2.0.0'
+  }
+
+  /**
+   * @internal Who a request belongs to may be told after a log of it was made: until its first publication the log follows, like the spans. What was
+   * given, or set since, stays.
+   */
+  followRequest(): void {
+    const known = this.#request?.identity
+    this.#request = undefined
+    // With a SID of its own it belongs to another request.
+    if (known === undefined || !this.#leftToRequest.includes('sid') || this.sid !== this.#copied.sid) return
+    for (const part of this.#leftToRequest) if (this[part] === this.#copied[part]) this[part] = known[part]
   }
 
   get usage(): Readonly<Usage> {

@@ -54,9 +54,8 @@ export function runToEnd<T>(callback: () => T, hooks: RunHooks): RunResult<T> {
 
 function afterRun(value: unknown, hooks: RunHooks): unknown {
   if (isIterator(value)) {
-    if (fieldOf(value, Symbol.asyncIterator) !== undefined)
-      return withMembersOf(value, iterateAsync(value, hooks))
-    if (fieldOf(value, Symbol.iterator) !== undefined) return withMembersOf(value, iterateSync(value, hooks))
+    if (iteratesItself(value, Symbol.asyncIterator)) return withMembersOf(value, iterateAsync(value, hooks))
+    if (iteratesItself(value, Symbol.iterator)) return withMembersOf(value, iterateSync(value, hooks))
   }
   hooks.onEnd()
   return value
@@ -73,6 +72,20 @@ function promiseOf(value: unknown, { run }: RunHooks): Promise<unknown> | undefi
 /** Arrays, maps and streams can be iterated, too, but are values: only what is being iterated already has `next`. */
 function isIterator(value: unknown): value is AnyIterator & object {
   return typeof value === 'object' && value !== null && typeof fieldOf(value, 'next') === 'function'
+}
+
+/** The cursor of a database has a `next` of its own, which gives documents, and makes an iterator when it is iterated: it is a value. */
+function iteratesItself(
+  value: object,
+  symbol: typeof Symbol.iterator | typeof Symbol.asyncIterator,
+): boolean {
+  const iterator = fieldOf(value, symbol)
+  if (typeof iterator !== 'function') return false
+  try {
+    return iterator.call(value) === value
+  } catch {
+    return false
+  }
 }
 
 /** Undefined also when looking throws (a proxy): then it is a value like any other. */
@@ -106,6 +119,8 @@ function withMembersOf(inner: object, steps: object): object {
     },
     has: (_steps, key) => Reflect.has(steps, key) || Reflect.has(inner, key),
     set: (_steps, key, value) => Reflect.set(inner, key, value),
+    // It is still an instance of its class.
+    getPrototypeOf: () => Reflect.getPrototypeOf(inner),
   })
 }
 

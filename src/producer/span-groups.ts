@@ -1,4 +1,5 @@
 import type { ReadableSpan } from '@opentelemetry/sdk-trace'
+import { SiderealError } from '../model/errors.ts'
 import { boxOfSpan, type Identity, type IdentityBox, identityOfAttributes } from './identity.ts'
 import { SpanWriter } from './span-writer.ts'
 
@@ -56,6 +57,12 @@ export class SpanGroups {
 
   /** @throws SiderealError SIDEREAL_RECORD_INVALID when the schema cannot hold the span; the groups are as before */
   add(span: ReadableSpan): void {
+    // Of another kind of SDK; all else of it would be read wrongly, too.
+    if (!isObject(span.resource) || !isObject(span.instrumentationScope))
+      throw new SiderealError(
+        'SIDEREAL_RECORD_INVALID',
+        'the span has no resource or no instrumentation scope: spans of an OpenTelemetry SDK before 2.0 cannot be taken',
+      )
     const start = this.#writer.position
     this.#writer.write(span)
     const end = this.#writer.position
@@ -128,6 +135,10 @@ export class SpanGroups {
     }
     return number
   }
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null
 }
 
 function holderOf(span: ReadableSpan): OpenGroup['holder'] {

@@ -157,3 +157,33 @@ test('what a generator is sent arrives, what it catches is no error, and its ret
   )
   assert.equal(spans.named('talk').status.code, SpanStatusCode.UNSET)
 })
+
+test('a cursor of a database, whose next gives documents and which makes an iterator when it is iterated, comes back as it is', async () => {
+  const documents = ['a', 'b']
+  const cursor = {
+    next: async () => documents.shift() ?? null,
+    async *[Symbol.asyncIterator]() {
+      for (let one = await this.next(); one !== null; one = await this.next()) yield one
+    },
+  }
+  assert.equal(
+    new Span().start('find', () => cursor),
+    cursor,
+  )
+  assert.deepEqual(names(), ['find'])
+  const found: string[] = []
+  for await (const one of cursor) found.push(one)
+  assert.deepEqual(found, ['a', 'b'])
+})
+
+test('an iterator of a class of its own is still an instance of that class', () => {
+  class Tokens {
+    next() {
+      return { done: true, value: undefined }
+    }
+    [Symbol.iterator]() {
+      return this
+    }
+  }
+  assert.ok(new Span().start('model', () => new Tokens()) instanceof Tokens)
+})

@@ -205,3 +205,10 @@ test('a log with objects that point at one another, or that throw, has a text, w
     assert.deepEqual(srv.throwing, ['[AssertionError [ERR_ASSERTION]: no prototype]', 'next'])
   }
 })
+
+test('a field to which nothing was assigned is there, as null', () => {
+  const log = new NodeTraceLog()
+  log.addAnswer(undefined as unknown as string)
+  const text = JSON.parse(log.toJsonString()) as Record<string, unknown>
+  assert.equal(text['answer'], null)
+})

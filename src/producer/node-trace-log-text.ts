@@ -28,7 +28,7 @@ const LARGE_TEXT_BYTES = 5 * 1024
 export function fieldsOfLog(log: NodeTraceLog): Record<string, unknown> {
   // The workflow service's own copy of the class has two fields more, and another value for a node without end.
   const isOfWorkflow = log.flowId !== '' || log.botId !== ''
-  return {
+  return allThere({
     service_id: log.serviceId,
     ...(isOfWorkflow ? { flow_id: log.flowId } : {}),
     sid: log.sid,
@@ -52,12 +52,18 @@ export function fieldsOfLog(log: NodeTraceLog): Record<string, unknown> {
     usage: fieldsOfUsage(log.usage),
     version: log.version,
     trace: log.trace.map((node) => fieldsOfNode(node, log.sid, isOfWorkflow)),
-  }
+  })
+}
+
+/** A field to which a caller without types assigned nothing is there all the same, as Python's None is: null. */
+function allThere(fields: Record<string, unknown>): Record<string, unknown> {
+  for (const name of Object.keys(fields)) fields[name] ??= null
+  return fields
 }
 
 function fieldsOfNode(node: NodeLog, sid: string, isOfWorkflow: boolean): Record<string, unknown> {
   const { input, output, config, usage } = node.data
-  return {
+  return allThere({
     id: node.id,
     sid: node.sid === '' ? sid : node.sid,
     node_id: node.nodeId,
@@ -77,7 +83,7 @@ function fieldsOfNode(node: NodeLog, sid: string, isOfWorkflow: boolean): Record
     running_status: node.runningStatus,
     data: { input, output, config, usage: fieldsOfUsage(usage) },
     logs: node.logs,
-  }
+  })
 }
 
 function fieldsOfUsage(usage: NodeTraceLog['usage'] | null | undefined): Record<string, number> | null {

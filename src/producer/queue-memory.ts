@@ -27,6 +27,11 @@ export class QueueMemory {
     return this.#bytes
   }
 
+  /** Spans and logs of the records that are in memory only: counted as they come and go. */
+  get items(): number {
+    return this.#items
+  }
+
   get isOver(): boolean {
     const { maxBytes, maxItems } = this.#options
     return this.#bytes > maxBytes || this.#items > maxItems

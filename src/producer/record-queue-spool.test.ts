@@ -190,7 +190,11 @@ test('however Kafka and the disk come and go: accepted = waiting + spooled + sen
         const { state, send } = kafka()
         const spool = { folder, afterMs: 1 }
         const queue = open(folder, { send, spool, maxInFlightBytes: 4_000, maxBytes: 150_000 })
-        const check = () => assert.equal(total(queue.stats('spans')), queue.stats('spans').accepted)
+        const check = () => {
+          assert.equal(total(queue.stats('spans')), queue.stats('spans').accepted)
+          // `waiting` is what the other counts leave: this is what is there.
+          assert.equal(queue.stats('spans').waiting, queue.memoryItems)
+        }
         let number = 0
         for (const { records, bytes, isAway, isDiskGone, pauseMs } of steps) {
           state.isAway = isAway

@@ -113,6 +113,11 @@ export class RecordQueue {
     return this.#memory.bytes
   }
 
+  /** Spans and logs that are in memory only: what `stats` call waiting, by a count of its own. */
+  get memoryItems(): number {
+    return this.#memory.items
+  }
+
   /** Bytes on disk. */
   get spoolBytes(): number {
     return this.#overflow?.bytes ?? 0

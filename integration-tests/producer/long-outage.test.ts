@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { createReadStream, createWriteStream, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Context, ROOT_CONTEXT, type Span, trace } from '@opentelemetry/api'
@@ -11,6 +9,7 @@ import { BODY_START, readFrame } from '../../src/codec/wire.ts'
 import { createKafka } from '../../src/kafka/client.ts'
 import { runCli } from '../../src/local/demo/cli-process.ts'
 import { Witness } from '../../src/local/demo/witness.ts'
+import { copyWitness } from '../../src/local/demo/witness-ledger.ts'
 import { startWorker } from '../../src/local/demo/worker-process.ts'
 import { makeTemporaryFolder } from '../../src/local/local-folders.ts'
 import { startStack } from '../../src/local/stack.ts'
@@ -79,19 +78,11 @@ class Service {
   /** What the witness saw, under the SIDs that it does not know. */
   async writeLedger(sidOfTrace: ReadonlyMap<string, string>): Promise<string> {
     const path = `${this.#witnessFile}.ledger`
-    const ledger = createWriteStream(path)
-    ledger.write(`${JSON.stringify({ type: 'content', version: 1 })}\n`)
-    for await (const text of createInterface({ input: createReadStream(this.#witnessFile) })) {
-      const { traceId, ...line } = JSON.parse(text) as { traceId: string; logId?: string }
+    await copyWitness(this.#witnessFile, path, ({ traceId, ...line }) => {
       // The logs were published outside of any span.
-      const known =
-        line.logId === undefined
-          ? { traceId, sid: sidOfTrace.get(traceId) }
-          : { sid: this.#logSids.get(line.logId) }
-      ledger.write(`${JSON.stringify({ ...line, ...known })}\n`)
-    }
-    ledger.end()
-    await once(ledger, 'finish')
+      if (line.logId !== undefined) return { ...line, sid: this.#logSids.get(line.logId) }
+      return { ...line, traceId, sid: sidOfTrace.get(traceId) }
+    })
     return path
   }
 }

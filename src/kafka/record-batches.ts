@@ -101,6 +101,15 @@ export class FetchedMessage {
   }
 }
 
+/** Bytes of a message, without making views where it knows them. */
+export function messageBytes(message: {
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+}): number {
+  if (message instanceof FetchedMessage) return message.byteLength
+  return (message.key?.length ?? 0) + (message.value?.length ?? 0)
+}
+
 /** Unpacks the records of a batch; `undefined`: they are as they lie. By the attributes of the batch. */
 export type FindCodec = (attributes: number) => { decompress(packed: Buffer): Promise<Buffer> } | null
 

@@ -15,11 +15,8 @@ export async function writeWitnessLedger(
   requests: readonly SentRequest[],
 ): Promise<{ spans: number; logs: number }> {
   const byTrace = new Map(requests.map((request) => [request.traceId, request]))
-  const output = createWriteStream(ledgerFile)
-  output.write(`${JSON.stringify({ type: 'content', version: 1 })}\n`)
   const counts = { spans: 0, logs: 0 }
-  for await (const text of createInterface({ input: createReadStream(witnessFile) })) {
-    const line = JSON.parse(text) as { type: string; traceId: string }
+  await copyWitness(witnessFile, ledgerFile, (line) => {
     const request = byTrace.get(line.traceId)
     if (request === undefined) {
       throw new SiderealError(
@@ -28,11 +25,31 @@ export async function writeWitnessLedger(
       )
     }
     const { appId, uid, chatId } = planRequest(request.index)
-    output.write(`${JSON.stringify({ ...line, sid: request.sid, appId, uid, chatId })}\n`)
     if (line.type === 'span') counts.spans += 1
     else counts.logs += 1
-  }
+    return { ...line, sid: request.sid, appId, uid, chatId }
+  })
+  return counts
+}
+
+/** A line of a witness, of which a ledger of it knows more. */
+export interface WitnessLine {
+  readonly type: string
+  readonly traceId: string
+  /** Of a log. */
+  readonly logId?: string
+}
+
+/** Writes a content ledger of a witness's lines, each as `complete` gives it. */
+export async function copyWitness(
+  witnessFile: string,
+  ledgerFile: string,
+  complete: (line: WitnessLine) => object,
+): Promise<void> {
+  const output = createWriteStream(ledgerFile)
+  output.write(`${JSON.stringify({ type: 'content', version: 1 })}\n`)
+  for await (const text of createInterface({ input: createReadStream(witnessFile) }))
+    output.write(`${JSON.stringify(complete(JSON.parse(text) as WitnessLine))}\n`)
   output.end()
   await finished(output)
-  return counts
 }

@@ -2,7 +2,7 @@ import type { Cluster } from 'kafkajs'
 import { hideAborted, type PartitionWithAborted } from '../../kafka/aborted-records.ts'
 import { endOfHidden } from '../../kafka/fetched-end.ts'
 import { recycleResponse } from '../../kafka/kafkajs-responses.ts'
-import { FetchedMessage } from '../../kafka/record-batches.ts'
+import { messageBytes } from '../../kafka/record-batches.ts'
 import { UnpackBudget, UnpackedTooLarge, withUnpackBudget } from '../../kafka/unpack-budget.ts'
 import { SiderealError } from '../../model/errors.ts'
 import { FetchSizer } from './fetch-sizer.ts'
@@ -152,19 +152,13 @@ export class BoundedFetch {
     for (const { partitions } of response.responses) {
       for (const { messages } of partitions) {
         records += messages.length
-        for (const message of messages) bytes += bytesOf(message)
+        for (const message of messages) bytes += messageBytes(message)
       }
     }
     if (budget.isCut) this.cuts += 1
     const { packedBytes, unpackedBytes } = budget
     sizer.note({ plainBytes: Math.max(0, bytes - unpackedBytes), packedBytes, unpackedBytes, records })
   }
-}
-
-/** Without making views where the message knows it. */
-function bytesOf(message: FetchMessage): number {
-  if (message instanceof FetchedMessage) return message.byteLength
-  return (message.key?.length ?? 0) + (message.value?.length ?? 0)
 }
 
 /** Some part of the answer itself: the records of a batch that came uncompressed are. */

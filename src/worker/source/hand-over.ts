@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Batch, KafkaMessage } from 'kafkajs'
 import { FetchedEnd } from '../../kafka/fetched-end.ts'
-import { FetchedMessage } from '../../kafka/record-batches.ts'
+import { FetchedMessage, messageBytes } from '../../kafka/record-batches.ts'
 import type { SourceRecord } from '../../model/task.ts'
 import { NOTHING_TAKEN } from './intake.ts'
 import type { SourceBatch } from './source-port.ts'
@@ -48,15 +48,10 @@ function endOfPart(messages: readonly KafkaMessage[], from: number): number {
   const last = Math.min(messages.length, from + PART_RECORDS)
   let bytes = 0
   for (let at = from; at < last; at++) {
-    bytes += bytesOf(messages[at]!)
+    bytes += messageBytes(messages[at]!)
     if (bytes > PART_BYTES) return Math.max(at, from + 1)
   }
   return last
-}
-
-/** Without making views where the message knows it. */
-function bytesOf(message: KafkaMessage): number {
-  return message instanceof FetchedMessage ? message.byteLength : (message.value?.length ?? 0)
 }
 
 /** One at a time: what is made of all of them at once outlives the young generation. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { status } from '@grpc/grpc-js'
+import { promisify } from 'node:util'
+import { Server, ServerCredentials, type sendUnaryData, status } from '@grpc/grpc-js'
 import fc from 'fast-check'
 import { anySpanBatch } from '../../src/codec/arbitraries.testing.ts'
 import type { ReceivedRequest } from '../../src/codec/otlp-trace-messages.ts'
@@ -217,6 +218,40 @@ test('headers go with each call', async () => {
       ['Bearer abc', 'one'],
     ])
   })
+})
+
+test('an answer that is none of OTLP is told, and its spans count as taken', async () => {
+  const server = new Server()
+  const pass = (bytes: Buffer) => bytes
+  server.addService(
+    {
+      Export: {
+        path: '/opentelemetry.proto.collector.trace.v1.TraceService/Export',
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: pass,
+        requestDeserialize: pass,
+        responseSerialize: pass,
+        responseDeserialize: pass,
+      },
+    },
+    { Export: (_call: unknown, answer: sendUnaryData<Buffer>) => answer(null, Buffer.from([0x0a, 0x7f])) },
+  )
+  const bind = promisify(server.bindAsync.bind(server))
+  const port = await bind('127.0.0.1:0', ServerCredentials.createInsecure())
+  let unreadable = 0
+  const exported: number[] = []
+  const sink = new OtlpSink({
+    url: `http://127.0.0.1:${port}`,
+    observer: { unreadableAnswer: () => unreadable++, exported: (spans) => exported.push(spans) },
+  })
+  try {
+    const { refused } = await sink.write([fragmentOf(manySpans(3))], signal)
+    assert.deepEqual([refused, unreadable, exported], [[], 1, [3]])
+  } finally {
+    await sink.close()
+    server.forceShutdown()
+  }
 })
 
 test('errors of state reject the write: retryable when they may pass, with the next step and without secrets when not', async () => {

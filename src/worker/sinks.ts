@@ -106,6 +106,13 @@ function openOtlp(Otlp: typeof OtlpSink, settings: SinkSettings): Sink {
           'the OTLP receiver took a request but rejected spans of it: see its log',
         )
       },
+      unreadableAnswer: () => {
+        warnings.warn(
+          'answer',
+          { sink: 'otlp' },
+          'the OTLP receiver took a request, and its answer is none of OTLP: whether it rejected spans is unknown',
+        )
+      },
     },
   })
 }

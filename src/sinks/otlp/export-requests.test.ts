@@ -28,10 +28,10 @@ class WatchedWriter extends ProtoWriter {
 class WatchedBytes extends SpanBytes {
   largest = 0
 
-  override encode(...parameters: Parameters<SpanBytes['encode']>): Buffer | undefined {
-    const bytes = super.encode(...parameters)
-    this.largest = Math.max(this.largest, bytes?.length ?? 0)
-    return bytes
+  override encode(...parameters: Parameters<SpanBytes['encode']>): number | undefined {
+    const length = super.encode(...parameters)
+    this.largest = Math.max(this.largest, length ?? 0)
+    return length
   }
 }
 

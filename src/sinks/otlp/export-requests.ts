@@ -54,37 +54,72 @@ export function* exportRequests(
   encoders: RecordEncoders,
   limits: RequestLimits,
 ): Generator<ExportRequest> {
-  const { memory } = encoders
-  let room: Buffer | undefined
-  let parts: RequestPart[] = []
-  let length = 0
-  let spanCount = 0
+  const { memory, bytes } = encoders
+  let request = new RequestInMaking(memory)
   for (const fragment of fragments) {
     for (const record of fragment.records) {
-      for (const part of encodeRecord(record, encoders, limits)) {
-        const isFull =
-          length + part.bytes.length > limits.maxBytes || spanCount + part.spanCount > limits.maxSpans
-        let full: ExportRequest | undefined
-        if (isFull && room !== undefined) {
-          full = { bytes: room.subarray(0, length), parts, spanCount }
-          room = undefined
-          parts = []
-          length = 0
-          spanCount = 0
-        }
-        room ??= memory.take()
-        const end = length + part.bytes.length
-        if (end > room.length) room = memory.grow(room, length, part.bytes.length)
-        room.set(part.bytes, length)
-        parts.push({ record, start: length, end, spanCount: part.spanCount })
-        length = end
-        spanCount += part.spanCount
+      const recordLimits = limitsOf(record, limits)
+      const length = encodeFromBytes(record, encoders, recordLimits)
+      if (length !== undefined && bytes !== undefined) {
+        const full = request.isFullWith(length, record.rowCount, limits) ? request : undefined
+        if (full !== undefined) request = new RequestInMaking(memory)
+        bytes.copyTo(request.reserve(length), request.length)
+        request.add(record, length, record.rowCount)
         // Not before: others may encode with the same encoders until the next request is asked for.
-        if (full !== undefined) yield full
+        if (full !== undefined) yield full.done()
+        continue
+      }
+      for (const part of encodeFromObjects(record, encoders.writer, recordLimits)) {
+        const full = request.isFullWith(part.bytes.length, part.spanCount, limits) ? request : undefined
+        if (full !== undefined) request = new RequestInMaking(memory)
+        request.reserve(part.bytes.length).set(part.bytes, request.length)
+        request.add(record, part.bytes.length, part.spanCount)
+        if (full !== undefined) yield full.done()
       }
     }
   }
-  if (room !== undefined) yield { bytes: room.subarray(0, length), parts, spanCount }
+  if (request.length > 0) yield request.done()
+}
+
+/** A request that is being filled. It takes memory with its first part. */
+class RequestInMaking {
+  length = 0
+  readonly #memory: RequestMemory
+  readonly #parts: RequestPart[] = []
+  #room: Buffer | undefined
+  #spanCount = 0
+
+  constructor(memory: RequestMemory) {
+    this.#memory = memory
+  }
+
+  /** A request holds one part at least, however large. */
+  isFullWith(bytes: number, spans: number, limits: RequestLimits): boolean {
+    return (
+      this.length > 0 && (this.length + bytes > limits.maxBytes || this.#spanCount + spans > limits.maxSpans)
+    )
+  }
+
+  /** Memory in which so many bytes have room from `length` on. */
+  reserve(bytes: number): Buffer {
+    let room = this.#room ?? this.#memory.take()
+    if (this.length + bytes > room.length) room = this.#memory.grow(room, this.length, bytes)
+    this.#room = room
+    return room
+  }
+
+  /** The part was written to `length`. */
+  add(record: FragmentRecord, bytes: number, spanCount: number): void {
+    const start = this.length
+    this.length += bytes
+    this.#parts.push({ record, start, end: this.length, spanCount })
+    this.#spanCount += spanCount
+  }
+
+  done(): ExportRequest {
+    const bytes = this.reserve(0).subarray(0, this.length)
+    return { bytes, parts: this.#parts, spanCount: this.#spanCount }
+  }
 }
 
 /** A request without a span. */
@@ -108,32 +143,39 @@ export function partOfRequest(request: ExportRequest, wanted: readonly RequestPa
   }
 }
 
-/** What `bytes` encodes is valid until it encodes the next record. */
-function encodeRecord(
+/**
+ * Gives the length of what `bytes` has encoded of the record; undefined when the record goes by objects, also since it is too large for a request: then
+ * it has to be split by spans.
+ */
+function encodeFromBytes(
   record: FragmentRecord,
-  { bytes, writer, observer }: RecordEncoders,
-  requestLimits: RequestLimits,
-): EncodedPart[] {
-  const maxSpans = spansAtATime(record, requestLimits)
-  const limits = maxSpans === requestLimits.maxSpans ? requestLimits : { ...requestLimits, maxSpans }
-  const spanCount = record.rowCount
-  const isWithinSpans = spanCount <= limits.maxSpans
-  const encoded = isWithinSpans ? bytes?.encode(record) : undefined
-  // One that is too large is split by spans, as objects.
-  if (encoded !== undefined && (encoded.length <= limits.maxBytes || spanCount === 1)) {
-    return [{ bytes: encoded, spanCount }]
-  }
+  { bytes, observer }: RecordEncoders,
+  { maxBytes, maxSpans }: RequestLimits,
+): number | undefined {
+  const isWithinSpans = record.rowCount <= maxSpans
+  const length = isWithinSpans ? bytes?.encode(record) : undefined
+  if (length !== undefined && (length <= maxBytes || record.rowCount === 1)) return length
   const reason = byObjectsReason(record, bytes !== undefined)
-  const isTooLarge = reason === 'no_walk' && (encoded !== undefined || !isWithinSpans)
+  const isTooLarge = reason === 'no_walk' && (length !== undefined || !isWithinSpans)
   observer?.byObjects?.(isTooLarge ? 'too_large' : reason)
+  return undefined
+}
+
+function encodeFromObjects(
+  record: FragmentRecord,
+  writer: ProtoWriter,
+  limits: RequestLimits,
+): EncodedPart[] {
   const model = record.decode()
   const group = 'spans' in model ? { ...model, identity: identityOf(model) } : nodeLogSpans(model)
   return encodeSpans(group, 0, group.spans.length, writer, limits)
 }
 
 /** Spans say uid and chat id of their record again: so many of them are encoded at a time that this takes a few requests' bytes at most. */
-function spansAtATime({ repeatedBytes }: FragmentRecord, { maxBytes, maxSpans }: RequestLimits): number {
-  return Math.max(1, Math.min(maxSpans, Math.floor((REQUESTS_AT_A_TIME * maxBytes) / (repeatedBytes + 1))))
+function limitsOf({ repeatedBytes }: FragmentRecord, limits: RequestLimits): RequestLimits {
+  const { maxBytes, maxSpans } = limits
+  const spans = Math.max(1, Math.floor((REQUESTS_AT_A_TIME * maxBytes) / (repeatedBytes + 1)))
+  return spans >= maxSpans ? limits : { maxBytes, maxSpans: spans }
 }
 
 /** What the record says of all its spans, so that a tracing backend finds them by SID. Empty means unknown. */

@@ -1,8 +1,12 @@
-import { type ChannelCredentials, credentials, Metadata, status } from '@grpc/grpc-js'
-import { ExportResultCode } from '@opentelemetry/core'
-import { CompressionAlgorithm } from '@opentelemetry/otlp-exporter-base'
-import { createOtlpGrpcExportDelegate } from '@opentelemetry/otlp-grpc-exporter-base'
-import { type IExportTraceServiceResponse, ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer'
+import {
+  type ChannelCredentials,
+  Client,
+  compressionAlgorithms,
+  credentials,
+  Metadata,
+  status,
+} from '@grpc/grpc-js'
+import { ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer'
 import { SiderealError } from '../../model/errors.ts'
 import type { ExportRequest } from './export-requests.ts'
 
@@ -23,6 +27,8 @@ export interface GrpcTransportOptions {
   readonly timeoutMs: number
   /** The receiver took a request but rejected spans of it. By the specification they must not be sent again. Its message may quote their values and is not read. */
   onPartialSuccess(rejectedSpans: number): void
+  /** The receiver took a request, and its answer cannot be read: whether it rejected spans is unknown. */
+  onUnreadableAnswer(): void
 }
 
 /** Calls of `TraceService/Export`. */
@@ -32,76 +38,74 @@ export interface OtlpTransport {
   close(): Promise<void>
 }
 
-/** More calls than we ever make at a time: how many those are is decided by the sink. */
-const CONCURRENCY_LIMIT = 1_000
 const DEFAULT_PORT = '4317'
+const EXPORT_PATH = '/opentelemetry.proto.collector.trace.v1.TraceService/Export'
 
 /**
- * The transport of the official exporter (`@opentelemetry/exporter-trace-otlp-grpc` is this delegate with the SDK's serializer), given bytes of
- * our own: the SDK's `ReadableSpan` cannot hold int64 beyond 2^53, whole doubles, repeated keys or unknown flags (docs/decisions/0005-otlp-bytes.md).
+ * Calls of gRPC's own client, with bytes of our own: the SDK's `ReadableSpan` cannot hold int64 beyond 2^53, whole doubles, repeated keys or unknown
+ * flags, and the official exporter copies each request once more (docs/decisions/0005-otlp-bytes.md).
  */
 export function openGrpcTransport(options: GrpcTransportOptions): OtlpTransport {
   const { host, channelCredentials } = checkAddress(options)
   const metadata = new Metadata()
   for (const [name, value] of Object.entries(options.headers ?? {})) metadata.set(name, value)
+  const { gzip, identity } = compressionAlgorithms
   let connections = 0
   const connect = () => {
     connections += 1
-    return createOtlpGrpcExportDelegate<ExportRequest, IExportTraceServiceResponse>(
-      {
-        url: host,
-        metadata: () => metadata,
-        credentials: () => channelCredentials,
-        compression: options.compression === 'gzip' ? CompressionAlgorithm.GZIP : CompressionAlgorithm.NONE,
-        timeoutMillis: options.timeoutMs,
-        concurrencyLimit: CONCURRENCY_LIMIT,
-        // gRPC shares what is below a channel among equal ones, so only a name of its own gives a new client a new connection.
-        userAgent: `sidereal (connection ${connections})`,
-      },
-      {
-        serializeRequest: (request) => request.bytes,
-        deserializeResponse(data) {
-          const response = ProtobufTraceSerializer.deserializeResponse(data)
-          const rejected = Number(response.partialSuccess?.rejectedSpans ?? 0)
-          if (rejected > 0) options.onPartialSuccess(rejected)
-          return response
-        },
-      },
-      'otlp_grpc_span_exporter',
-      { name: 'span', countItems: (request) => request.spanCount },
-      undefined,
-      'TraceExportService',
-      '/opentelemetry.proto.collector.trace.v1.TraceService/Export',
-    )
+    return new Client(host, channelCredentials, {
+      'grpc.default_compression_algorithm': options.compression === 'gzip' ? gzip : identity,
+      // gRPC shares what is below a channel among equal ones, so only a name of its own gives a new client a new connection.
+      'grpc.primary_user_agent': `sidereal (connection ${connections})`,
+      'grpc.enable_channelz': 0,
+    })
   }
-  let current: ReturnType<typeof connect> | undefined
+  let current: Client | undefined
   return {
     export: (request) =>
       new Promise((resolve, reject) => {
         current ??= connect()
-        const delegate = current
-        delegate.export(request, (result) => {
-          if (result.code === ExportResultCode.SUCCESS) {
-            resolve()
-            return
-          }
-          // After a failed connection gRPC refuses calls at once for up to two minutes before it tries again. When to try is the
-          // caller's to decide, who has a backoff: so the next call connects anew.
-          if (isUnavailable(result.error) && current === delegate) {
-            current = undefined
-            void delegate.shutdown()
-          }
-          reject(result.error ?? new Error('export failed'))
-        })
+        const client = current
+        const deadline = Date.now() + options.timeoutMs
+        client.makeUnaryRequest(
+          EXPORT_PATH,
+          (bytes: Buffer) => bytes,
+          readRejectedSpans,
+          request.bytes,
+          metadata,
+          { deadline },
+          (error, rejected) => {
+            if (error === null) {
+              if (rejected === undefined) options.onUnreadableAnswer()
+              else if (rejected > 0) options.onPartialSuccess(rejected)
+              resolve()
+              return
+            }
+            // After a failed connection gRPC refuses calls at once for up to two minutes before it tries again. When to try is the
+            // caller's to decide, who has a backoff: so the next call connects anew. So it does after one that was never answered.
+            if (LOST.has(error.code) && current === client) {
+              current = undefined
+              client.close()
+            }
+            reject(error)
+          },
+        )
       }),
     close: async () => {
-      await current?.shutdown()
+      current?.close()
     },
   }
 }
 
-function isUnavailable(error: Error | undefined): boolean {
-  return error !== undefined && 'code' in error && error.code === status.UNAVAILABLE
+const LOST: ReadonlySet<number> = new Set([status.UNAVAILABLE, status.DEADLINE_EXCEEDED])
+
+/** Undefined: the answer is none of OTLP. Its status says all the same that the spans were taken. */
+function readRejectedSpans(response: Buffer): number | undefined {
+  try {
+    return Number(ProtobufTraceSerializer.deserializeResponse(response).partialSuccess?.rejectedSpans ?? 0)
+  } catch {
+    return undefined
+  }
 }
 
 function checkAddress(options: GrpcTransportOptions): {

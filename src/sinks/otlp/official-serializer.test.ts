@@ -155,8 +155,10 @@ function ours(span: Export): Buffer {
       }),
     ],
   })
-  const encoded = encoder.encode(plainRecord(writer, writer.encode(batch), 0))
-  assert.ok(encoded !== undefined, 'it goes from its bytes')
+  const length = encoder.encode(plainRecord(writer, writer.encode(batch), 0))
+  assert.ok(length !== undefined, 'it goes from its bytes')
+  const encoded = Buffer.alloc(length)
+  encoder.copyTo(encoded, 0)
   return encoded
 }
 

@@ -22,6 +22,8 @@ export interface OtlpSinkObserver extends ByObjectsObserver {
   exported?(spans: number, bytes: number): void
   /** The receiver acknowledged a request and said that it rejected spans of it ("partial success"): they are lost there. */
   rejected?(spans: number): void
+  /** The receiver acknowledged a request with an answer that is none of OTLP: whether it rejected spans is unknown. */
+  unreadableAnswer?(): void
 }
 
 export interface OtlpSinkOptions
@@ -77,6 +79,7 @@ export class OtlpSink implements Sink {
       compression: options.compression,
       timeoutMs: options.timeoutMs ?? 10_000,
       onPartialSuccess: (spans) => options.observer?.rejected?.(spans),
+      onUnreadableAnswer: () => options.observer?.unreadableAnswer?.(),
     })
     const { protocol, host } = new URL(options.url)
     this.#place = `${protocol}//${host}`

@@ -24,9 +24,21 @@ export class ProtoOutput {
     this.#at = 0
   }
 
-  /** What was written; a view that is valid until the next write. */
-  written(): Buffer {
-    return this.#buffer.subarray(0, this.#at)
+  /** Copies what was written; gives its length. */
+  copyTo(target: Buffer, at: number): number {
+    return this.#buffer.copy(target, at, 0, this.#at)
+  }
+
+  /** Writes what another one holds. No view is made of it: this is called for every span. */
+  append(other: ProtoOutput): void {
+    const length = other.#at
+    this.#reserve(length)
+    const from = other.#buffer
+    const to = this.#buffer
+    const start = this.#at
+    if (length > LOOP_BYTES) from.copy(to, start, 0, length)
+    else for (let i = 0; i < length; i++) to[start + i] = from[i]!
+    this.#at = start + length
   }
 
   /** Begins an inner message with `room` bytes for its length; gives the mark for {@link end}. */

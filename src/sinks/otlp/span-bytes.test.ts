@@ -158,13 +158,15 @@ test('text that is not UTF-8 never reaches a receiver', () => {
     for (let at = bytes.indexOf('#'); at >= 0; at = bytes.indexOf('#', at)) bytes[at] = 0xc3
     const record = plainRecord(testWriter, bytes, 0)
     assert.notEqual(record.day, NO_DAY)
-    assert.ok(encoder.encode(record) !== undefined)
+    const length = encoder.encode(record)
+    assert.ok(length !== undefined)
+    const sent = Buffer.alloc(length)
+    encoder.copyTo(sent, 0)
     // protobufjs reads strings with a replacement character where they are not UTF-8, so the bytes themselves are looked at.
-    assert.equal(encoder.encode(record)!.includes(Buffer.from([0xc3, 0x23])), false)
+    assert.equal(sent.includes(Buffer.from([0xc3, 0x23])), false)
     assert.deepEqual(received([record], encoder), received([record], undefined))
     const strict = new TextDecoder('utf-8', { fatal: true })
     const replaced = Buffer.from(text.replace('#', '�'), 'utf8')
-    const sent = encoder.encode(record)!
     const at = sent.indexOf(replaced)
     assert.ok(at >= 0)
     assert.doesNotThrow(() => strict.decode(sent.subarray(at, at + replaced.length)))

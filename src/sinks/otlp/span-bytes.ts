@@ -21,8 +21,6 @@ import { writeResource, writeSchemaUrl, writeScope, writeValue } from './span-en
 const MAX_LENGTH_BYTES = 5
 /** Parts of a long-lived process would pile up; then they are made anew. */
 const MAX_PARTS = 2_000
-/** Of one record as a rule. Larger ones have memory of their own. */
-const COMPOSED_BYTES = 64 * 1024
 
 /** A resource or a scope as OTLP has it: the message, and its schema URL, which stands beside it. */
 interface SharedPart {
@@ -66,10 +64,12 @@ export class SpanBytes {
   readonly #identity = IDENTITY_KEYS.map(() => new ProtoOutput(512))
   readonly #resources = new PartCache<SharedPart>(MAX_PARTS)
   readonly #scopes = new PartCache<SharedPart>(MAX_PARTS)
-  readonly #composed = Buffer.allocUnsafeSlow(COMPOSED_BYTES)
   #walk: SpanWalk | undefined
   #resource: SharedPart | undefined
   #scope: SharedPart | undefined
+  /** Of the record that was encoded last: of its `ScopeSpans`, and of its `ResourceSpans`. */
+  #scopeBytes = 0
+  #allBytes = 0
 
   /**
    * @param recordTypes the compiled schema of a record that was consumed
@@ -93,7 +93,7 @@ export class SpanBytes {
   addIdentity(): void {
     for (let place = 0; place < IDENTITY_KEYS.length; place++) {
       const output = this.#identity[place]!
-      if ((this.ownKeys & (1 << place)) === 0 && output.size > 0) this.#output.raw(output.written())
+      if ((this.ownKeys & (1 << place)) === 0) this.#output.append(output)
     }
   }
 
@@ -119,38 +119,42 @@ export class SpanBytes {
   }
 
   /**
-   * One `ResourceSpans` of a request (its field 1) with all spans of the record; undefined when the record has to go by objects. Valid until the next
-   * record is encoded.
+   * Encodes all spans of the record as one `ResourceSpans` of a request (its field 1). Gives its length; undefined when the record has to go by
+   * objects. {@link copyTo} has the bytes, until the next record is encoded.
    */
-  encode(record: FragmentRecord): Buffer | undefined {
+  encode(record: FragmentRecord): number | undefined {
     if (record.day === NO_DAY || record.isChanged) return undefined
     const walk = this.#walks.get(record.schemaId)
     if (walk === undefined) return undefined
     this.#walk = walk
-    for (const output of this.#identity) output.clear()
+    for (let place = 0; place < IDENTITY_KEYS.length; place++) this.#identity[place]!.clear()
     const spans = this.#output
     spans.clear()
     const start = record.memoryStart + record.bodyStart
     walk.feed(record.memory, start, start + record.byteLength, this, spans)
-    return this.#compose(spans.written())
-  }
-
-  #compose(spans: Buffer): Buffer {
     const resource = this.#resource!
     const scope = this.#scope!
-    const scopeBytes = scope.message.length + spans.length + scope.schemaUrl.length
-    const allBytes =
-      resource.message.length + 1 + lengthBytes(scopeBytes) + scopeBytes + resource.schemaUrl.length
-    const length = 1 + lengthBytes(allBytes) + allBytes
-    const out = length <= COMPOSED_BYTES ? this.#composed : Buffer.allocUnsafe(length)
-    let at = writeHeader(out, 0, 0x0a, allBytes)
+    this.#scopeBytes = scope.message.length + spans.size + scope.schemaUrl.length
+    this.#allBytes =
+      resource.message.length +
+      1 +
+      lengthBytes(this.#scopeBytes) +
+      this.#scopeBytes +
+      resource.schemaUrl.length
+    return 1 + lengthBytes(this.#allBytes) + this.#allBytes
+  }
+
+  /** Writes what {@link encode} made of the last record. The room is there. */
+  copyTo(out: Buffer, start: number): void {
+    const resource = this.#resource!
+    const scope = this.#scope!
+    let at = writeHeader(out, start, 0x0a, this.#allBytes)
     at += resource.message.copy(out, at)
-    at = writeHeader(out, at, 0x12, scopeBytes)
+    at = writeHeader(out, at, 0x12, this.#scopeBytes)
     at += scope.message.copy(out, at)
-    at += spans.copy(out, at)
+    at += this.#output.copyTo(out, at)
     at += scope.schemaUrl.copy(out, at)
     resource.schemaUrl.copy(out, at)
-    return out.subarray(0, length)
   }
 
   #part(schemaUrl: string, write: (writer: ProtoWriter) => void): SharedPart {

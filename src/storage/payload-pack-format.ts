@@ -1,7 +1,8 @@
 import { promisify } from 'node:util'
-import { constants, crc32, zstdCompress, zstdDecompress } from 'node:zlib'
+import { crc32, zstdCompress, zstdDecompress } from 'node:zlib'
 import { SiderealError } from '../model/errors.ts'
 import type { ObjectStore } from './object-store.ts'
+import type { ZstdFrames } from './zstd-frames.ts'
 
 /*
  * A pack: `docs/payloads.md` shows it byte for byte.
@@ -36,8 +37,9 @@ const decompress = promisify(zstdDecompress)
 /** Compresses one value off the event loop; `identity` when that does not make it smaller. */
 export async function encodePayload(
   value: Buffer,
+  frames: ZstdFrames,
 ): Promise<{ bytes: Buffer; encoding: 'zstd' | 'identity' }> {
-  const bytes = await compress(value, { params: { [constants.ZSTD_c_compressionLevel]: 1 } })
+  const bytes = await frames.compress(value)
   return bytes.length < value.length ? { bytes, encoding: 'zstd' } : { bytes: value, encoding: 'identity' }
 }
 

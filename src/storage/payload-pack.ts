@@ -8,6 +8,7 @@ import { Pack } from './payload-pack-open.ts'
 import { PREVIEW_BYTES } from './payload-preview.ts'
 import { Slots } from './payload-slots.ts'
 import { createWaiter, gone, type Waiter } from './payload-waiter.ts'
+import { ZstdFrames } from './zstd-frames.ts'
 
 /** What a packer tells about its work; each call is cheap and must not throw. */
 export interface PayloadPackerObserver {
@@ -55,6 +56,8 @@ export class PayloadPacker {
   readonly #observer: PayloadPackerObserver
   readonly #packs = new Set<Pack>()
   readonly #compressions: Slots
+  /** Compressors that nobody uses now. */
+  readonly #compressors: ZstdFrames[] = []
   readonly #uploads: Slots
   #open: Pack | undefined
   readonly #hashing = new Set<Promise<unknown>>()
@@ -156,13 +159,16 @@ export class PayloadPacker {
   async #compress(pack: Pack, value: Buffer, sha256: string): Promise<void> {
     await this.#compressions.run(async () => {
       if (pack.isDropped) return
+      const compressor = this.#compressors.pop() ?? new ZstdFrames()
       try {
-        const { bytes, encoding } = await encodePayload(value)
+        const { bytes, encoding } = await encodePayload(value, compressor)
         pack.append(sha256, bytes, encoding)
       } catch (error) {
         // Out of memory for a compressor: the value is as good uncompressed.
         this.#observer.uploadFailed?.(error, 0)
         pack.append(sha256, value, 'identity')
+      } finally {
+        this.#compressors.push(compressor)
       }
     })
     if (pack.storedBytes >= this.#options.packBytes) this.#seal(pack)

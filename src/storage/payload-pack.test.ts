@@ -84,7 +84,9 @@ test('a thousand payloads of many requests take one object, and each comes back'
   const { store, folder } = await openStore()
   const packer = createPacker(store)
   const values = Array.from({ length: 1_000 }, (_, index) => text(6_000, `值 ${index}`))
-  const added = values.map((value, index) => packer.add(value, { sid: `sid-${index % 40}`, appId: 'app' }))
+  const added = values.map((value, index) =>
+    packer.add(Buffer.from(value), { sid: `sid-${index % 40}`, appId: 'app' }),
+  )
   await Promise.all([Promise.all(added), packer.flush()])
   const references = await Promise.all(added)
   assert.deepEqual(await readdir(join(folder, 'payloads/dt=2026-11-23/hour=04')), [
@@ -99,7 +101,7 @@ test('a reference says size, hash and beginning of the value, and where its byte
   const { store } = await openStore()
   const packer = createPacker(store)
   const value = text(5_121, 'prompt')
-  const [reference] = await Promise.all([packer.add(value, ALICE), packer.flush()])
+  const [reference] = await Promise.all([packer.add(Buffer.from(value), ALICE), packer.flush()])
   const { key, offset, length, ...rest } = reference
   assert.deepEqual(rest, {
     size: 5_121,
@@ -123,7 +125,7 @@ test('what cannot be compressed is stored as it is', async () => {
   const { store } = await openStore()
   const packer = createPacker(store)
   const value = randomBytes(7_000)
-  const [reference] = await Promise.all([packer.add(value, ALICE), packer.flush()])
+  const [reference] = await Promise.all([packer.add(Buffer.from(value), ALICE), packer.flush()])
   assert.deepEqual([reference.encoding, reference.length], ['identity', 7_000])
   assert.ok((await readPayload(store, reference)).equals(value))
 })
@@ -133,9 +135,9 @@ test('equal payloads are stored once a pack, and the index names everybody they 
   const packer = createPacker(store)
   const value = text(8_000)
   const [first, second, third, other] = await Promise.all([
-    packer.add(value, ALICE),
+    packer.add(Buffer.from(value), ALICE),
     packer.add(Buffer.from(value), BOB),
-    packer.add(value, ALICE),
+    packer.add(Buffer.from(value), ALICE),
     packer.add(text(8_001), BOB),
     packer.flush(),
   ])
@@ -188,7 +190,7 @@ test('a store that is away, or refuses, is asked again until it takes the pack, 
     },
   })
   const value = text(6_000)
-  const [reference] = await Promise.all([packer.add(value, ALICE), packer.flush()])
+  const [reference] = await Promise.all([packer.add(Buffer.from(value), ALICE), packer.flush()])
   assert.ok((await readPayload(store, reference)).equals(value))
   assert.deepEqual([failures, stored, new Set(flaky.keys).size], [[away, away, refused], [4], 1])
   assert.equal(packer.heldBytes, 0)
@@ -200,8 +202,8 @@ test('a caller who aborts is released, and bytes for which nobody waits are free
   const one = new AbortController()
   const two = new AbortController()
   const value = text(50_000)
-  const first = packer.add(value, ALICE, one.signal)
-  const second = packer.add(value, BOB, two.signal)
+  const first = packer.add(Buffer.from(value), ALICE, one.signal)
+  const second = packer.add(Buffer.from(value), BOB, two.signal)
   assert.ok(packer.heldBytes > 0)
   one.abort(new Error('partition lost'))
   await assert.rejects(first, hasCode('SIDEREAL_OBJECT_STORE_UNAVAILABLE', true))
@@ -228,8 +230,8 @@ test('one caller who aborts takes nothing from the others', async () => {
   const packer = createPacker(store)
   const one = new AbortController()
   const value = text(50_000)
-  const first = packer.add(value, ALICE, one.signal)
-  const second = packer.add(value, BOB)
+  const first = packer.add(Buffer.from(value), ALICE, one.signal)
+  const second = packer.add(Buffer.from(value), BOB)
   one.abort()
   await assert.rejects(first)
   await packer.flush()

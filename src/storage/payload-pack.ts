@@ -1,5 +1,6 @@
 import type { Clock } from '../model/clock.ts'
 import { SiderealError } from '../model/errors.ts'
+import { giveBack } from '../model/give-back.ts'
 import type { PayloadReference } from '../model/payload-reference.ts'
 import type { ObjectStore } from './object-store.ts'
 import { sha256Of } from './payload-hash.ts'
@@ -94,7 +95,7 @@ export class PayloadPacker {
   }
 
   /**
-   * Takes a value (UTF-8; it must not change any more); resolves when the pack that holds it is durable. Equal values are stored once a pack.
+   * Takes a value over (UTF-8): its memory is given back once it is compressed, so nobody else may use it. Resolves when the pack that holds it is durable. Equal values are stored once a pack.
    * Rejects only when `signal` aborts or the packer is aborted: with a retryable `SIDEREAL_OBJECT_STORE_UNAVAILABLE`.
    */
   add(value: Buffer, owner: PayloadOwner, signal?: AbortSignal): Promise<PayloadReference> {
@@ -144,6 +145,7 @@ export class PayloadPacker {
     if (pack.payloadCount >= MAX_PAYLOADS || pack.maxBytes >= OVERSHOOT * this.#options.packBytes)
       this.#seal(pack)
     if (isNew) void this.#compress(pack, value, sha256)
+    else giveBackWhole(value)
     return promise
   }
 
@@ -163,6 +165,7 @@ export class PayloadPacker {
       try {
         const { bytes, encoding } = await encodePayload(value, compressor)
         pack.append(sha256, bytes, encoding)
+        if (bytes !== value) giveBackWhole(value)
       } catch (error) {
         // Out of memory for a compressor: the value is as good uncompressed.
         this.#observer.uploadFailed?.(error, 0)
@@ -237,6 +240,11 @@ export class PayloadPacker {
     this.#packs.delete(pack)
     pack.drop(error)
   }
+}
+
+/** Thousands of values would be left to the garbage collector, which comes the more often for memory off its heap. A small one lies in Node's own pool. */
+function giveBackWhole(value: Buffer): void {
+  if (value.buffer.byteLength === value.length) giveBack(value)
 }
 
 /**

@@ -25,6 +25,8 @@ export interface Job {
 
 const SPANS = 480_000
 const OPEN_TRACES = 8_000
+/** Of values of 20 KB as many wait as of spans: at the default limit garbage would be collected most of the time. */
+const LARGE_VALUES = { SIDEREAL_MAX_MEMORY: '700MB' }
 
 export type JobName = 'plain' | 'otlp' | 'hard' | 'single' | 'open' | 'logs' | 'payloads' | 'stuck'
 
@@ -69,12 +71,14 @@ export const JOBS: Readonly<Record<JobName, Job>> = {
     data: 'logs',
     units: 24_000,
     openTraces: 4_000,
+    env: LARGE_VALUES,
   },
   payloads: {
     about: '1 in 50 spans with a value of 20 KB, beside the same spans without',
     data: 'payloads',
     units: SPANS,
     openTraces: OPEN_TRACES,
+    env: LARGE_VALUES,
     comparedWith: { data: 'plain', openTraces: OPEN_TRACES },
   },
   stuck: {

@@ -24,22 +24,27 @@ export interface MemoryShares {
 const KIB = 1024
 const MIB = 1024 * KIB
 
+/** Up to here every share grows with the limit. What is beyond goes to open traces but for a rest: nothing else gains by it. */
+const ALL_GROW_BELOW = 400 * MIB
+
 /** @param maxMemoryBytes what the process may use (`SIDEREAL_MAX_MEMORY`), at least 64 MiB */
 export function memoryShares(maxMemoryBytes: number): MemoryShares {
-  const part = (share: number): number => Math.floor(maxMemoryBytes * share)
-  const batchBytes = Math.min(32 * MIB, part(0.035))
+  const common = Math.min(maxMemoryBytes, ALL_GROW_BELOW)
+  const beyond = maxMemoryBytes - common
+  const part = (share: number): number => Math.floor(common * share)
+  const batchBytes = part(0.035)
   return {
-    openBytes: part(0.25),
+    openBytes: part(0.25) + Math.floor(beyond * 0.87),
     // Two batches on their way, and one that fills.
     undeliveredBytes: part(0.105),
     // The rows that a sink makes of a batch take more than twice its bytes, and two batches are on their way.
     batchBytes,
     rowBytes: Math.floor(batchBytes * 2.5),
     bestEffortBytes: part(0.04),
-    deadLetterBytes: Math.min(16 * MIB, part(0.02)),
+    deadLetterBytes: part(0.02),
     fetchPartitionBytes: Math.min(MIB, Math.max(128 * KIB, Math.floor(maxMemoryBytes / 256))),
-    fetchBytes: Math.min(10 * MIB, Math.max(MIB, part(0.02))),
-    unpackedBytes: Math.min(64 * MIB, Math.max(2 * MIB, part(0.05))),
-    unpackedBatchBytes: Math.max(16 * MIB, part(0.12)),
+    fetchBytes: Math.max(MIB, part(0.02)),
+    unpackedBytes: Math.max(2 * MIB, part(0.05)),
+    unpackedBatchBytes: Math.max(16 * MIB, part(0.12) + Math.floor(beyond * 0.05)),
   }
 }

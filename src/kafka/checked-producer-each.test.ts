@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { isSiderealError } from '../model/errors.ts'
 import { FakeKafka, kafkaError, openFake, record } from './fake-kafka.testing.ts'
 import { partitionFor } from './partitioner.ts'
 import type { KafkaClients } from './producer-connection.ts'
@@ -137,4 +138,24 @@ test('sent each by itself: nor is what failed for a topic that was gone overtake
     values.map((value) => `${value}: SIDEREAL_TOPIC_INVALID`),
   )
   assert.ok(requests >= 4, `${requests} requests`)
+})
+
+test('without the right to write, records fail as what may pass, and are written once the right is given', async () => {
+  const kafka = new FakeKafka(1)
+  kafka.fail = () => ({
+    error: kafkaError({ type: 'TOPIC_AUTHORIZATION_FAILED', retriable: false }),
+    isWritten: false,
+  })
+  const producer = openFake(kafka)
+  const send = (value: string) =>
+    new Promise<Error | undefined>((resolve) =>
+      producer.sendEach('t', [record('a', value)], (_index, error) => resolve(error)),
+    )
+  const error = await send('early')
+  assert.ok(isSiderealError(error, 'SIDEREAL_KAFKA_UNAVAILABLE'))
+  assert.match(error.message, /write to topic t .* give its user the right/)
+  kafka.fail = () => undefined
+  assert.equal(await send('late'), undefined)
+  await producer.close()
+  assert.deepEqual([...kafka.logs.values()].flat(), ['late'])
 })

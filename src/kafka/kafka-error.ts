@@ -9,7 +9,13 @@ const KAFKA_TLS_KEYS: TlsKeys = {
 }
 
 /** What is wrong, by what a caller can do about it. */
-export type KafkaFault = 'too-large' | 'topic' | 'refused' | 'authentication' | 'unavailable'
+export type KafkaFault =
+  | 'too-large'
+  | 'topic'
+  | 'refused'
+  | 'authentication'
+  | 'authorization'
+  | 'unavailable'
 
 const UNAVAILABLE_NAMES = new Set([
   'KafkaJSConnectionError',
@@ -47,6 +53,7 @@ export function kafkaFault(error: unknown): KafkaFault {
   if (type === 'MESSAGE_TOO_LARGE' || type === 'RECORD_LIST_TOO_LARGE') return 'too-large'
   if (type === 'UNKNOWN_TOPIC_OR_PARTITION' || type === 'INVALID_TOPIC_EXCEPTION') return 'topic'
   if (name === 'KafkaJSSASLAuthenticationError') return 'authentication'
+  if (type === 'TOPIC_AUTHORIZATION_FAILED' || type === 'CLUSTER_AUTHORIZATION_FAILED') return 'authorization'
   if (typeof name === 'string' && UNAVAILABLE_NAMES.has(name)) return 'unavailable'
   // Protocol errors know. What kafkajs throws by mistake (a TypeError on half-loaded metadata) passes with a fresh client.
   return type !== undefined && retriable === false ? 'refused' : 'unavailable'
@@ -82,10 +89,16 @@ export function kafkaError(
           cause: error,
         },
       )
+    case 'authorization':
+      return new SiderealError(
+        'SIDEREAL_KAFKA_UNAVAILABLE',
+        `the brokers ${brokers} do not let this client write to topic ${topic} (${reason}): give its user the right to write and to describe it`,
+        { cause: error },
+      )
     case 'refused':
       return new SiderealError(
         'SIDEREAL_KAFKA_SEND_FAILED',
-        `topic ${topic} refuses a record (${reason}): check the rights of this client and the settings of the topic`,
+        `topic ${topic} refuses a record (${reason}): check the settings of the topic`,
         {
           cause: error,
         },

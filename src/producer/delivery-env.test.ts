@@ -44,8 +44,8 @@ test('delivery is set by SIDEREAL_PRODUCER_*; values that cannot be used are one
       problems: [
         'OTEL_SPAN_EVENT_COUNT_LIMIT is not a whole number: it is left out',
         'SIDEREAL_PRODUCER_COMPRESSION is none of none, gzip, snappy, lz4, zstd: the default is used',
-        'SIDEREAL_PRODUCER_LINGER_MS is not a whole number from 0 on: the default is used',
-        'SIDEREAL_PRODUCER_QUEUE_BYTES is not a whole number from 1 on: the default is used',
+        'SIDEREAL_PRODUCER_LINGER_MS is not a whole number from 0 on: it is left out',
+        'SIDEREAL_PRODUCER_QUEUE_BYTES is not a whole number from 1 on: it is left out',
       ],
     },
   ])

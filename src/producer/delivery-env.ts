@@ -18,7 +18,8 @@ export function deliveryFromEnv(env: Env, problems: string[]): DeliverySettings 
     if (given === undefined) return undefined
     const value = Number(given)
     if (Number.isSafeInteger(value) && value >= least) return value
-    problems.push(`SIDEREAL_PRODUCER_${name} is not a whole number from ${least} on: the default is used`)
+    // For the linger time, another variable may say it.
+    problems.push(`SIDEREAL_PRODUCER_${name} is not a whole number from ${least} on: it is left out`)
     return undefined
   }
   const given = text('COMPRESSION')

@@ -7,7 +7,15 @@ import {
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace'
 import { type BaggageHostRules, isRule } from './baggage-hosts.ts'
-import { booleanOf, type Env, listOf, textOf, wholeNumber } from './env-texts.ts'
+import {
+  booleanOf,
+  contradictions,
+  type Env,
+  listOf,
+  numberContradictions,
+  textOf,
+  wholeNumber,
+} from './env-texts.ts'
 import { exportersFromEnv } from './exporter-env.ts'
 import type { FurtherExporter } from './further-exporters.ts'
 import type { IdentityPeerRules } from './inbound-identity.ts'
@@ -35,11 +43,11 @@ const QUEUE_SIZES: readonly string[] = [
 /** What context travels as, whatever is asked for. */
 const PROPAGATORS: readonly string[] = ['tracecontext', 'baggage']
 /** Names of one setting, the one that counts first. */
-const SAME_SETTING: readonly (readonly [string, ...string[]])[] = [
+const SAME_SETTING: readonly (readonly string[])[] = [
   ['OTEL_SERVICE_NAME', 'SERVICE_NAME'],
   ['SIDEREAL_KAFKA_BROKERS', 'KAFKA_SERVERS'],
-  ['SIDEREAL_PRODUCER_LINGER_MS', 'OTEL_BSP_SCHEDULE_DELAY', 'OTLP_TRACE_SCHEDULE_DELAY_MILLIS'],
 ]
+const LINGER = ['OTEL_BSP_SCHEDULE_DELAY', 'OTLP_TRACE_SCHEDULE_DELAY_MILLIS'] as const
 const LIMITS = {
   eventCountLimit: ['OTEL_SPAN_EVENT_COUNT_LIMIT'],
   attributeCountLimit: ['OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT', 'OTEL_ATTRIBUTE_COUNT_LIMIT'],
@@ -54,9 +62,10 @@ const LIMITS = {
  * its tracing.
  */
 export function settingsFromFamilies(env: Env): { settings: FamilySettings; problems: string[] } {
-  const problems = SAME_SETTING.flatMap((names) => contradiction(env, names))
+  const problems = SAME_SETTING.flatMap((names) => contradictions(env, names))
+  problems.push(...numberContradictions(env, ['SIDEREAL_PRODUCER_LINGER_MS', ...LINGER]))
   const number = (...names: readonly string[]) => wholeNumber(env, names, problems)
-  const lingerMs = number('OTEL_BSP_SCHEDULE_DELAY', 'OTLP_TRACE_SCHEDULE_DELAY_MILLIS')
+  const lingerMs = number(...LINGER)
   const limits = Object.entries(LIMITS).map(([limit, names]) => [limit, number(...names)] as const)
   const spanLimits = Object.fromEntries(limits.filter(([, value]) => value !== undefined))
   const sampler = samplerOf(env, problems)
@@ -79,14 +88,6 @@ export function settingsFromFamilies(env: Env): { settings: FamilySettings; prob
       : { identityPeers: { ...identityPeers, publicEndpoint: isPublic } }),
   }
   return { settings, problems }
-}
-
-function contradiction(env: Env, names: readonly [string, ...string[]]): string[] {
-  const set = names.filter((name) => textOf(env, name) !== undefined)
-  const [first, ...others] = set
-  if (first === undefined) return []
-  const different = others.filter((name) => textOf(env, name) !== textOf(env, first))
-  return different.map((name) => `${first} and ${name} differ: ${first} counts`)
 }
 
 /** Whoever asks for another way of telling callees of a trace must learn that it is not gone. */

@@ -27,12 +27,26 @@ export function booleanOf(env: Env, name: string, problems: string[], otherwise:
   return otherwise
 }
 
+const isWholeNumber = (text: string): boolean => /^\d{1,15}$/.test(text)
+
+/** Of names of one setting, the one that counts first: which of them say something else than that. */
+export function contradictions(env: Env, names: readonly string[], isUsable = (_: string) => true): string[] {
+  const set = names.filter((name) => isUsable(textOf(env, name) ?? '') && textOf(env, name) !== undefined)
+  const different = set.slice(1).filter((name) => textOf(env, name) !== textOf(env, set[0]!))
+  return different.map((name) => `${set[0]} and ${name} differ: ${set[0]} counts`)
+}
+
+/** As {@link contradictions}, of numbers: one that is none is left out, and the next counts. */
+export function numberContradictions(env: Env, names: readonly string[]): string[] {
+  return contradictions(env, names, isWholeNumber)
+}
+
 /** The value of the first name that has a usable one. */
 export function wholeNumber(env: Env, names: readonly string[], problems: string[]): number | undefined {
   for (const name of names) {
     const text = textOf(env, name)
     if (text === undefined) continue
-    if (/^\d{1,15}$/.test(text)) return Number(text)
+    if (isWholeNumber(text)) return Number(text)
     problems.push(`${name} is not a whole number: it is left out`)
   }
   return undefined

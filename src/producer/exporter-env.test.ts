@@ -96,6 +96,15 @@ test('where both families say different things OpenTelemetry’s counts, and it 
   assert.deepEqual(off.problems, [
     'OTEL_EXPORTER_OTLP_ENDPOINT and OTLP_ENABLE contradict each other: OTEL_EXPORTER_OTLP_ENDPOINT counts',
   ])
+  const times = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://standard:4318', OTLP_TRACE_TIMEOUT: '2000' }
+  const late = exportersFromEnv({ ...times, OTEL_EXPORTER_OTLP_TIMEOUT: '5000' })
+  assert.deepEqual(late.problems, [
+    'OTEL_EXPORTER_OTLP_TIMEOUT and OTLP_TRACE_TIMEOUT differ: OTEL_EXPORTER_OTLP_TIMEOUT counts',
+  ])
+  assert.equal(Object(late.exporters[0]).timeoutMs, 5_000)
+  const unusable = exportersFromEnv({ ...times, OTEL_EXPORTER_OTLP_TIMEOUT: 'soon' })
+  assert.deepEqual(unusable.problems, ['OTEL_EXPORTER_OTLP_TIMEOUT is not a whole number: it is left out'])
+  assert.equal(Object(unusable.exporters[0]).timeoutMs, 2_000)
   const none = exportersFromEnv({ OTEL_TRACES_EXPORTER: 'none', OTLP_ENABLE: '1', OTLP_ENDPOINT: 'a:1' })
   assert.deepEqual(none, {
     exporters: [],

@@ -1,11 +1,21 @@
 import { parseKeyPairsIntoRecord } from '@opentelemetry/core'
-import { booleanOf, type Env, firstSet, isTrue, listOf, textOf, wholeNumber } from './env-texts.ts'
+import {
+  booleanOf,
+  type Env,
+  firstSet,
+  isTrue,
+  listOf,
+  numberContradictions,
+  textOf,
+  wholeNumber,
+} from './env-texts.ts'
 import type { FurtherExporter, OtlpExporterConfig } from './further-exporters.ts'
 
 const SPECIFIC = 'OTEL_EXPORTER_OTLP_TRACES_'
 const GENERIC = 'OTEL_EXPORTER_OTLP_'
 const SOURCE_ENDPOINT = 'OTLP_ENDPOINT'
 const SOURCE_SWITCH = 'OTLP_ENABLE'
+const SOURCE_TIMEOUT = 'OTLP_TRACE_TIMEOUT'
 const DEFAULT_ENDPOINTS = { grpc: 'http://localhost:4317', 'http/protobuf': 'http://localhost:4318' } as const
 const GRPC_PORT = '4317'
 
@@ -68,7 +78,9 @@ function otlpFrom(env: Env, problems: string[]): OtlpExporterConfig | undefined 
   const url = urlOf(env, protocol, problems)
   if (url === undefined) return undefined
   // The source means milliseconds; its exporter takes them as seconds.
-  const timeoutMs = wholeNumber(env, [...names('TIMEOUT'), 'OTLP_TRACE_TIMEOUT'], problems)
+  const timeoutMs = wholeNumber(env, [...names('TIMEOUT'), SOURCE_TIMEOUT], problems)
+  const timeoutBy = firstSet(env, names('TIMEOUT'))
+  if (timeoutBy !== undefined) problems.push(...numberContradictions(env, [timeoutBy, SOURCE_TIMEOUT]))
   const compressionBy = firstSet(env, names('COMPRESSION'))
   const compression = compressionBy === undefined ? 'none' : textOf(env, compressionBy)
   if (compression !== 'none' && compression !== 'gzip')

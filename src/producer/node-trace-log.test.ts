@@ -68,6 +68,8 @@ test('a second setEnd does not double the usage, and own tokens stay', () => {
   log.setEnd()
   log.setEnd()
   assert.deepEqual(log.usage, { questionTokens: 5, promptTokens: 0, completionTokens: 0, totalTokens: 28 })
+  log.appendUsageData({ promptTokens: 3 })
+  assert.deepEqual(log.usage, { questionTokens: 5, promptTokens: 3, completionTokens: 0, totalTokens: 28 })
 })
 
 test('each publication is a further revision of the same log, and a copy', () => {

@@ -78,6 +78,7 @@ export class NodeTraceLog {
   readonly trace: NodeLog[] = []
   #usage: Usage = { ...NO_USAGE }
   #ownUsage: Usage = { ...NO_USAGE }
+  #hasNodesUsage = false
   #revision = 0
   #textFaults: NodeTraceLogTextFaults = { nonFinite: 0, replacedSurrogates: 0, notStored: 0 }
   readonly #traceId: string | null
@@ -153,10 +154,10 @@ export class NodeTraceLog {
     this.srvTag[asText(key)] = value
   }
 
-  /** Tokens that no node accounts for. */
+  /** Tokens that no node accounts for. After `setEnd` they are added to those of the nodes, too. */
   appendUsageData(usage: Partial<Usage>): void {
     this.#ownUsage = { ...this.#ownUsage, ...wholeCounts(usage) }
-    this.#usage = { ...this.#ownUsage }
+    this.#usage = this.#hasNodesUsage ? this.#usageWithNodes() : { ...this.#ownUsage }
   }
 
   setStart(): void {
@@ -168,7 +169,12 @@ export class NodeTraceLog {
   setEnd(): void {
     this.endTime = this.#nowMs()
     this.duration = this.endTime - numberOf(this.startTime)
-    this.#usage = this.trace.reduce((sum, { data }) => addUsage(sum, data.usage), this.#ownUsage)
+    this.#hasNodesUsage = true
+    this.#usage = this.#usageWithNodes()
+  }
+
+  #usageWithNodes(): Usage {
+    return this.trace.reduce((sum, { data }) => addUsage(sum, data.usage), this.#ownUsage)
   }
 
   setStatus(code: number, message: string): void {

@@ -27,7 +27,10 @@ async function sidereal(...args: string[]): Promise<Buffer> {
 async function store(value: Buffer): Promise<string> {
   const objectStore = openObjectStore(url, s3Options(servers))
   const packer = new PayloadPacker({ store: objectStore, clock: systemClock })
-  const [reference] = await Promise.all([packer.add(Buffer.from(value), { sid: 's', appId: 'a' }), packer.flush()])
+  const [reference] = await Promise.all([
+    packer.add(Buffer.from(value), { sid: 's', appId: 'a' }),
+    packer.flush(),
+  ])
   await objectStore.close()
   return formatPayloadReference(reference)
 }

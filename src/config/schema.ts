@@ -251,7 +251,7 @@ export const configSchema = z.object({
       'BATCH_ROWS',
       '50000',
       between(1, 1_000_000),
-      'Rows at which a batch is inserted; it may be full before, by its bytes: 3.5 % of `SIDEREAL_MAX_MEMORY`, 32 MB at most.',
+      'Rows at which a batch is inserted; it may be full before, by its bytes: 3.5 % of `SIDEREAL_MAX_MEMORY`, 14 MiB at most.',
     ),
     batchMs: key('BATCH_MS', '1000', duration, 'Age at which a batch is inserted.'),
     feeder: key(

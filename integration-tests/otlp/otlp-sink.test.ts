@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import { Server, ServerCredentials, type sendUnaryData, status } from '@grpc/grpc-js'
@@ -218,6 +219,27 @@ test('headers go with each call', async () => {
       ['Bearer abc', 'one'],
     ])
   })
+})
+
+test('a receiver that takes connections and never answers is not sent another one for each call', async () => {
+  const sockets = new Set<Socket>()
+  const silent = createServer((socket) => sockets.add(socket.on('error', () => undefined)))
+  await promisify<number, string>(silent.listen.bind(silent))(0, '127.0.0.1')
+  const { port } = silent.address() as AddressInfo
+  const sink = new OtlpSink({ url: `http://127.0.0.1:${port}`, timeoutMs: 200 })
+  try {
+    for (let call = 0; call < 4; call++) {
+      await assert.rejects(sink.write([fragmentOf(manySpans(1))], signal), (error) => {
+        assert.ok(isSiderealError(error, 'SIDEREAL_OTLP_FAILED'))
+        return error.retryable
+      })
+    }
+    assert.equal(sockets.size, 1)
+  } finally {
+    await sink.close()
+    for (const socket of sockets) socket.destroy()
+    silent.close()
+  }
 })
 
 test('an answer that is none of OTLP is told, and its spans count as taken', async () => {

@@ -309,7 +309,7 @@ export const configSchema = z.object({
         'OTLP_QUEUE',
         '32MB',
         size,
-        'Bytes that wait for the receiver, at most, when it is best-effort; never more than 4 % of `SIDEREAL_MAX_MEMORY`.',
+        'Bytes that wait for the receiver, at most, when it is best-effort; never more than 4 % of the first 400 MiB of `SIDEREAL_MAX_MEMORY` and 2 % of what is beyond.',
       ),
     },
   ),

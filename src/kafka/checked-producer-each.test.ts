@@ -153,7 +153,7 @@ test('without the right to write, records fail as what may pass, and are written
     )
   const error = await send('early')
   assert.ok(isSiderealError(error, 'SIDEREAL_KAFKA_UNAVAILABLE'))
-  assert.match(error.message, /write to topic t .* give its user the right/)
+  assert.match(error.message, /for topic t .* give its user the rights/)
   kafka.fail = () => undefined
   assert.equal(await send('late'), undefined)
   await producer.close()

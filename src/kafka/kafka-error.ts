@@ -53,7 +53,7 @@ export function kafkaFault(error: unknown): KafkaFault {
   if (type === 'MESSAGE_TOO_LARGE' || type === 'RECORD_LIST_TOO_LARGE') return 'too-large'
   if (type === 'UNKNOWN_TOPIC_OR_PARTITION' || type === 'INVALID_TOPIC_EXCEPTION') return 'topic'
   if (name === 'KafkaJSSASLAuthenticationError') return 'authentication'
-  if (type === 'TOPIC_AUTHORIZATION_FAILED' || type === 'CLUSTER_AUTHORIZATION_FAILED') return 'authorization'
+  if (typeof type === 'string' && type.endsWith('_AUTHORIZATION_FAILED')) return 'authorization'
   if (typeof name === 'string' && UNAVAILABLE_NAMES.has(name)) return 'unavailable'
   // Protocol errors know. What kafkajs throws by mistake (a TypeError on half-loaded metadata) passes with a fresh client.
   return type !== undefined && retriable === false ? 'refused' : 'unavailable'
@@ -92,7 +92,7 @@ export function kafkaError(
     case 'authorization':
       return new SiderealError(
         'SIDEREAL_KAFKA_UNAVAILABLE',
-        `the brokers ${brokers} do not let this client write to topic ${topic} (${reason}): give its user the right to write and to describe it`,
+        `the brokers ${brokers} do not allow this client what it asks for topic ${topic} (${reason}): give its user the rights on the topics and groups that it uses`,
         { cause: error },
       )
     case 'refused':

@@ -1,5 +1,5 @@
 import { COMPRESSIONS, type Compression } from '../kafka/codecs.ts'
-import { type Env, textOf } from './env-texts.ts'
+import { type Env, isWholeNumber, textOf } from './env-texts.ts'
 import type { SpoolSettings } from './spool-overflow.ts'
 
 /** How records are delivered, as far as the environment says. */
@@ -17,7 +17,7 @@ export function deliveryFromEnv(env: Env, problems: string[]): DeliverySettings 
     const given = text(name)
     if (given === undefined) return undefined
     const value = Number(given)
-    if (Number.isSafeInteger(value) && value >= least) return value
+    if (isWholeNumber(given) && value >= least) return value
     // For the linger time, another variable may say it.
     problems.push(`SIDEREAL_PRODUCER_${name} is not a whole number from ${least} on: it is left out`)
     return undefined

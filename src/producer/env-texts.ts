@@ -27,7 +27,7 @@ export function booleanOf(env: Env, name: string, problems: string[], otherwise:
   return otherwise
 }
 
-const isWholeNumber = (text: string): boolean => /^\d{1,15}$/.test(text)
+export const isWholeNumber = (text: string): boolean => /^\d{1,15}$/.test(text)
 
 /** Of names of one setting, the one that counts first: which of them say something else than that. */
 export function contradictions(env: Env, names: readonly string[], isUsable = (_: string) => true): string[] {

@@ -105,6 +105,11 @@ test('where both families say different things OpenTelemetry’s counts, and it 
   const unusable = exportersFromEnv({ ...times, OTEL_EXPORTER_OTLP_TIMEOUT: 'soon' })
   assert.deepEqual(unusable.problems, ['OTEL_EXPORTER_OTLP_TIMEOUT is not a whole number: it is left out'])
   assert.equal(Object(unusable.exporters[0]).timeoutMs, 2_000)
+  const generic = { ...times, OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: 'soon', OTEL_EXPORTER_OTLP_TIMEOUT: '5000' }
+  assert.deepEqual(exportersFromEnv(generic).problems, [
+    'OTEL_EXPORTER_OTLP_TRACES_TIMEOUT is not a whole number: it is left out',
+    'OTEL_EXPORTER_OTLP_TIMEOUT and OTLP_TRACE_TIMEOUT differ: OTEL_EXPORTER_OTLP_TIMEOUT counts',
+  ])
   const none = exportersFromEnv({ OTEL_TRACES_EXPORTER: 'none', OTLP_ENABLE: '1', OTLP_ENDPOINT: 'a:1' })
   assert.deepEqual(none, {
     exporters: [],

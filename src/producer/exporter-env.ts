@@ -4,6 +4,7 @@ import {
   type Env,
   firstSet,
   isTrue,
+  isWholeNumber,
   listOf,
   numberContradictions,
   textOf,
@@ -79,7 +80,7 @@ function otlpFrom(env: Env, problems: string[]): OtlpExporterConfig | undefined 
   if (url === undefined) return undefined
   // The source means milliseconds; its exporter takes them as seconds.
   const timeoutMs = wholeNumber(env, [...names('TIMEOUT'), SOURCE_TIMEOUT], problems)
-  const timeoutBy = firstSet(env, names('TIMEOUT'))
+  const timeoutBy = names('TIMEOUT').find((name) => isWholeNumber(textOf(env, name) ?? ''))
   if (timeoutBy !== undefined) problems.push(...numberContradictions(env, [timeoutBy, SOURCE_TIMEOUT]))
   const compressionBy = firstSet(env, names('COMPRESSION'))
   const compression = compressionBy === undefined ? 'none' : textOf(env, compressionBy)

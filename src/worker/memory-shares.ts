@@ -24,7 +24,7 @@ export interface MemoryShares {
 const KIB = 1024
 const MIB = 1024 * KIB
 
-/** Up to here every share grows with the limit. What is beyond goes to open traces but for a rest: nothing else gains by it. */
+/** Up to here every share grows with the limit. What is beyond goes to open traces but for a rest: little else gains by it. */
 const ALL_GROW_BELOW = 400 * MIB
 
 /** @param maxMemoryBytes what the process may use (`SIDEREAL_MAX_MEMORY`), at least 64 MiB */
@@ -40,7 +40,7 @@ export function memoryShares(maxMemoryBytes: number): MemoryShares {
     // The rows that a sink makes of a batch take more than twice its bytes, and two batches are on their way.
     batchBytes,
     rowBytes: Math.floor(batchBytes * 2.5),
-    bestEffortBytes: part(0.04),
+    bestEffortBytes: part(0.04) + Math.floor(beyond * 0.02),
     deadLetterBytes: part(0.02),
     fetchPartitionBytes: Math.min(MIB, Math.max(128 * KIB, Math.floor(maxMemoryBytes / 256))),
     fetchBytes: Math.max(MIB, part(0.02)),

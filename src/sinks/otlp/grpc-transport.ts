@@ -2,6 +2,7 @@ import {
   type ChannelCredentials,
   Client,
   compressionAlgorithms,
+  connectivityState,
   credentials,
   Metadata,
   status,
@@ -61,6 +62,8 @@ export function openGrpcTransport(options: GrpcTransportOptions): OtlpTransport 
     })
   }
   let current: Client | undefined
+  /** Calls that failed since the last one that did not. */
+  let unanswered = 0
   return {
     export: (request) =>
       new Promise((resolve, reject) => {
@@ -76,14 +79,13 @@ export function openGrpcTransport(options: GrpcTransportOptions): OtlpTransport 
           { deadline },
           (error, rejected) => {
             if (error === null) {
+              unanswered = 0
               if (rejected === undefined) options.onUnreadableAnswer()
               else if (rejected > 0) options.onPartialSuccess(rejected)
               resolve()
               return
             }
-            // After a failed connection gRPC refuses calls at once for up to two minutes before it tries again. When to try is the
-            // caller's to decide, who has a backoff: so the next call connects anew. So it does after one that was never answered.
-            if (LOST.has(error.code) && current === client) {
+            if (current === client && isLost(client, error.code, ++unanswered)) {
               current = undefined
               client.close()
             }
@@ -97,7 +99,20 @@ export function openGrpcTransport(options: GrpcTransportOptions): OtlpTransport 
   }
 }
 
-const LOST: ReadonlySet<number> = new Set([status.UNAVAILABLE, status.DEADLINE_EXCEEDED])
+/**
+ * Whether the next call needs a connection of its own. After a failed one gRPC refuses calls at once for up to two minutes before it tries again, and when to
+ * try is the caller's to decide, who has a backoff. One that is there and does not answer may be dead. One that is being made is left to that for some
+ * calls: gRPC keeps its socket until the other side gives it up.
+ */
+function isLost(client: Client, code: number, failures: number): boolean {
+  if (code === status.UNAVAILABLE) return true
+  if (code !== status.DEADLINE_EXCEEDED) return false
+  const isConnected = client.getChannel().getConnectivityState(false) === connectivityState.READY
+  return isConnected || failures % MAX_UNANSWERED === 0
+}
+
+/** As many as the official exporter takes. */
+const MAX_UNANSWERED = 6
 
 /** Undefined: the answer is none of OTLP. Its status says all the same that the spans were taken. */
 function readRejectedSpans(response: Buffer): number | undefined {

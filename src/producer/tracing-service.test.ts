@@ -40,6 +40,21 @@ test('shutdown also shuts down the processors of the service, which may hold spa
   assert.ok(isDone)
 })
 
+test('a service that is declared with await using is shut down at the end of its block', async () => {
+  let isDone = false
+  {
+    await using service = serviceWith({
+      shutdown: async () => {
+        await new Promise(setImmediate)
+        isDone = true
+      },
+    })
+    assert.equal(await service.flush(), true)
+    assert.equal(isDone, false)
+  }
+  assert.equal(isDone, true)
+})
+
 test('a processor that fails, or never ends, neither rejects the shutdown nor holds it up', async () => {
   const failing = serviceWith({ shutdown: () => Promise.reject(new Error('no')) })
   assert.equal(await failing.shutdown(), true)

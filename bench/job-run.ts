@@ -1,3 +1,4 @@
+import { SilentServer } from '../integration-tests/support/silent-server.ts'
 import type { Compression } from '../src/kafka/codecs.ts'
 import type { BenchGround } from './bench-ground.ts'
 import { calibrate } from './calibration.ts'
@@ -7,7 +8,6 @@ import type { Job } from './jobs.ts'
 import { medianFigures } from './median.ts'
 import { type Produced, produceBench } from './produce.ts'
 import { ReceiverProcess } from './receiver-process.ts'
-import { SilentReceiver } from './silent-receiver.ts'
 import { measureWorkers, type WorkerFigures } from './worker-run.ts'
 
 const MIN_QUIET_MS = 50
@@ -156,7 +156,7 @@ export class JobRunner {
   ): Promise<WorkerFigures> {
     const { topic, produced } = filled
     using receiver = kind === 'answers' ? await ReceiverProcess.start() : undefined
-    using silent = kind === 'hangs' ? await SilentReceiver.start() : undefined
+    using silent = kind === 'hangs' ? await SilentServer.start() : undefined
     const url = receiver?.url ?? silent?.url
     const figures = await measureWorkers(this.#ground, {
       run: await this.#ground.newRun(topic),

@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict'
-import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import { Server, ServerCredentials, type sendUnaryData, status } from '@grpc/grpc-js'
 import fc from 'fast-check'
 import { anySpanBatch } from '../../src/codec/arbitraries.testing.ts'
 import type { ReceivedRequest } from '../../src/codec/otlp-trace-messages.ts'
-import { type OtlpAnswer, OtlpReceiver, type OtlpReceiverOptions } from '../../src/local/otlp-receiver.ts'
+import {
+  type OtlpAnswer,
+  OtlpReceiver,
+  type OtlpReceiverOptions,
+  TRACE_SERVICE,
+} from '../../src/local/otlp-receiver.ts'
 import { isSiderealError } from '../../src/model/errors.ts'
 import type { Fragment } from '../../src/model/fragment.ts'
 import type { SpanBatch } from '../../src/model/span.ts'
@@ -23,6 +27,7 @@ import {
 } from '../../src/sinks/fragments.testing.ts'
 import { expectedRequest, withoutReferences } from '../../src/sinks/otlp/expected-request.testing.ts'
 import { OtlpSink, type OtlpSinkOptions } from '../../src/sinks/otlp/otlp-sink.ts'
+import { SilentServer } from '../support/silent-server.ts'
 
 const signal = new AbortController().signal
 const REFUSED = 'refused-by-the-receiver'
@@ -222,11 +227,8 @@ test('headers go with each call', async () => {
 })
 
 test('a receiver that takes connections and never answers is not sent another one for each call', async () => {
-  const sockets = new Set<Socket>()
-  const silent = createServer((socket) => sockets.add(socket.on('error', () => undefined)))
-  await promisify<number, string>(silent.listen.bind(silent))(0, '127.0.0.1')
-  const { port } = silent.address() as AddressInfo
-  const sink = new OtlpSink({ url: `http://127.0.0.1:${port}`, timeoutMs: 200 })
+  using silent = await SilentServer.start()
+  const sink = new OtlpSink({ url: silent.url, timeoutMs: 200 })
   try {
     for (let call = 0; call < 4; call++) {
       await assert.rejects(sink.write([fragmentOf(manySpans(1))], signal), (error) => {
@@ -234,31 +236,17 @@ test('a receiver that takes connections and never answers is not sent another on
         return error.retryable
       })
     }
-    assert.equal(sockets.size, 1)
+    assert.equal(silent.connections, 1)
   } finally {
     await sink.close()
-    for (const socket of sockets) socket.destroy()
-    silent.close()
   }
 })
 
 test('an answer that is none of OTLP is told, and its spans count as taken', async () => {
   const server = new Server()
-  const pass = (bytes: Buffer) => bytes
-  server.addService(
-    {
-      Export: {
-        path: '/opentelemetry.proto.collector.trace.v1.TraceService/Export',
-        requestStream: false,
-        responseStream: false,
-        requestSerialize: pass,
-        requestDeserialize: pass,
-        responseSerialize: pass,
-        responseDeserialize: pass,
-      },
-    },
-    { Export: (_call: unknown, answer: sendUnaryData<Buffer>) => answer(null, Buffer.from([0x0a, 0x7f])) },
-  )
+  server.addService(TRACE_SERVICE, {
+    Export: (_call: unknown, answer: sendUnaryData<Buffer>) => answer(null, Buffer.from([0x0a, 0x7f])),
+  })
   const bind = promisify(server.bindAsync.bind(server))
   const port = await bind('127.0.0.1:0', ServerCredentials.createInsecure())
   let unreadable = 0

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -15,6 +14,7 @@ import { silentLogger } from '../../src/telemetry/logger.ts'
 import { readTopic } from '../kafka/kafka-for-tests.ts'
 import { freshTopic } from '../support/fresh.ts'
 import { useServers } from '../support/servers.ts'
+import { SilentServer } from '../support/silent-server.ts'
 
 const servers = await useServers('kafka', 'registry')
 
@@ -106,30 +106,22 @@ test('spans that were made while Kafka could not be reached arrive once it can',
 test('shutdown ends within its time when Kafka and the registry take connections and never answer, with and without a spool', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'sidereal-hanging-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
-  const sockets = new Set<Socket>()
-  const silent = createServer((socket) => sockets.add(socket)).listen(0, '127.0.0.1')
-  await once(silent, 'listening')
-  const address = `127.0.0.1:${(silent.address() as AddressInfo).port}`
-  try {
-    for (const registryUrl of [servers.registryUrl, `http://${address}`]) {
-      for (const hasSpool of [false, true]) {
-        const spool = hasSpool ? { folder: mkdtempSync(join(folder, 'spool-')), afterMs: 50 } : undefined
-        const tracing = open([address], registryUrl, 'any', spool === undefined ? {} : { spool })
-        for (let i = 0; i < 50; i++) tracing.tracer.startSpan(`s${i}`, {}, ROOT_CONTEXT).end()
-        // Something is on its way to it.
-        await tracing.flush(500)
-        const startMs = performance.now()
-        // Safe is what lies on disk.
-        assert.equal(await tracing.shutdown(1_000), spool !== undefined)
-        const tookMs = performance.now() - startMs
-        assert.ok(tookMs < 1_800, `${tookMs} ms`)
-        const { waiting, spooled, dropped } = tracing.stats().spans
-        assert.deepEqual([waiting, spooled + dropped.shutdown], [0, 50])
-      }
+  using silent = await SilentServer.start()
+  for (const registryUrl of [servers.registryUrl, silent.url]) {
+    for (const hasSpool of [false, true]) {
+      const spool = hasSpool ? { folder: mkdtempSync(join(folder, 'spool-')), afterMs: 50 } : undefined
+      const tracing = open([silent.address], registryUrl, 'any', spool === undefined ? {} : { spool })
+      for (let i = 0; i < 50; i++) tracing.tracer.startSpan(`s${i}`, {}, ROOT_CONTEXT).end()
+      // Something is on its way to it.
+      await tracing.flush(500)
+      const startMs = performance.now()
+      // Safe is what lies on disk.
+      assert.equal(await tracing.shutdown(1_000), spool !== undefined)
+      const tookMs = performance.now() - startMs
+      assert.ok(tookMs < 1_800, `${tookMs} ms`)
+      const { waiting, spooled, dropped } = tracing.stats().spans
+      assert.deepEqual([waiting, spooled + dropped.shutdown], [0, 50])
     }
-    assert.ok(sockets.size > 0)
-  } finally {
-    for (const socket of sockets) socket.destroy()
-    silent.close()
   }
+  assert.ok(silent.connections > 0)
 })

@@ -34,6 +34,21 @@ export interface OtlpReceiverOptions {
   ) => OtlpAnswer | Promise<OtlpAnswer>
 }
 
+const pass = (bytes: Buffer): Buffer => bytes
+
+/** OTLP's service for traces, for a gRPC server that takes and gives encoded messages. */
+export const TRACE_SERVICE = {
+  Export: {
+    path: '/opentelemetry.proto.collector.trace.v1.TraceService/Export',
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: pass,
+    requestDeserialize: pass,
+    responseSerialize: pass,
+    responseDeserialize: pass,
+  },
+}
+
 /** A small OTLP gRPC receiver on 127.0.0.1 that counts spans and keeps their ids: the far end of the re-export, in the demo and in tests. */
 export class OtlpReceiver {
   readonly #options: OtlpReceiverOptions
@@ -76,30 +91,17 @@ export class OtlpReceiver {
     const server = new Server({
       'grpc.max_receive_message_length': this.#options.maxMessageBytes ?? 4 * 1024 * 1024,
     })
-    server.addService(
-      {
-        Export: {
-          path: '/opentelemetry.proto.collector.trace.v1.TraceService/Export',
-          requestStream: false,
-          responseStream: false,
-          requestSerialize: (bytes: Buffer) => bytes,
-          requestDeserialize: (bytes: Buffer) => bytes,
-          responseSerialize: (bytes: Buffer) => bytes,
-          responseDeserialize: (bytes: Buffer) => bytes,
-        },
+    server.addService(TRACE_SERVICE, {
+      Export: (
+        call: { request: Buffer; metadata: { getMap(): Record<string, unknown> } },
+        callback: (error: Partial<StatusObject> | null, response?: Buffer) => void,
+      ) => {
+        this.#receive(call.request, call.metadata.getMap()).then(
+          (response) => callback(null, response),
+          (error: unknown) => callback(toStatus(error)),
+        )
       },
-      {
-        Export: (
-          call: { request: Buffer; metadata: { getMap(): Record<string, unknown> } },
-          callback: (error: Partial<StatusObject> | null, response?: Buffer) => void,
-        ) => {
-          this.#receive(call.request, call.metadata.getMap()).then(
-            (response) => callback(null, response),
-            (error: unknown) => callback(toStatus(error)),
-          )
-        },
-      },
-    )
+    })
     const credentials = this.#options.credentials ?? ServerCredentials.createInsecure()
     this.#port = await new Promise<number>((resolve, reject) => {
       server.bindAsync(`127.0.0.1:${this.#options.port ?? 0}`, credentials, (error, port) =>

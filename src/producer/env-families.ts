@@ -11,8 +11,8 @@ import {
   booleanOf,
   contradictions,
   type Env,
+  isWholeNumber,
   listOf,
-  numberContradictions,
   textOf,
   wholeNumber,
 } from './env-texts.ts'
@@ -63,7 +63,7 @@ const LIMITS = {
  */
 export function settingsFromFamilies(env: Env): { settings: FamilySettings; problems: string[] } {
   const problems = SAME_SETTING.flatMap((names) => contradictions(env, names))
-  problems.push(...numberContradictions(env, ['SIDEREAL_PRODUCER_LINGER_MS', ...LINGER]))
+  problems.push(...contradictions(env, ['SIDEREAL_PRODUCER_LINGER_MS', ...LINGER], isWholeNumber))
   const number = (...names: readonly string[]) => wholeNumber(env, names, problems)
   const lingerMs = number(...LINGER)
   const limits = Object.entries(LIMITS).map(([limit, names]) => [limit, number(...names)] as const)

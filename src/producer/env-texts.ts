@@ -5,9 +5,18 @@ export function textOf(env: Env, name: string): string | undefined {
   return env[name]?.trim() || undefined
 }
 
-/** The first of these names that is set. */
-export function firstSet(env: Env, names: readonly string[]): string | undefined {
-  return names.find((name) => textOf(env, name) !== undefined)
+const isAnything = (_text: string): boolean => true
+
+function setOf(env: Env, names: readonly string[], isUsable: (text: string) => boolean): string[] {
+  return names.filter((name) => {
+    const text = textOf(env, name)
+    return text !== undefined && isUsable(text)
+  })
+}
+
+/** The first of these names that is set, to something usable. */
+export function firstSet(env: Env, names: readonly string[], isUsable = isAnything): string | undefined {
+  return setOf(env, names, isUsable)[0]
 }
 
 const TRUE_WORDS: readonly string[] = ['true', '1', 'yes', 'on']
@@ -29,16 +38,11 @@ export function booleanOf(env: Env, name: string, problems: string[], otherwise:
 
 export const isWholeNumber = (text: string): boolean => /^\d{1,15}$/.test(text)
 
-/** Of names of one setting, the one that counts first: which of them say something else than that. */
-export function contradictions(env: Env, names: readonly string[], isUsable = (_: string) => true): string[] {
-  const set = names.filter((name) => isUsable(textOf(env, name) ?? '') && textOf(env, name) !== undefined)
-  const different = set.slice(1).filter((name) => textOf(env, name) !== textOf(env, set[0]!))
-  return different.map((name) => `${set[0]} and ${name} differ: ${set[0]} counts`)
-}
-
-/** As {@link contradictions}, of numbers: one that is none is left out, and the next counts. */
-export function numberContradictions(env: Env, names: readonly string[]): string[] {
-  return contradictions(env, names, isWholeNumber)
+/** Of names of one setting, the one that counts first: which of them say something else than that. What is not usable does not count. */
+export function contradictions(env: Env, names: readonly string[], isUsable = isAnything): string[] {
+  const [first, ...others] = setOf(env, names, isUsable)
+  const different = others.filter((name) => textOf(env, name) !== textOf(env, first!))
+  return different.map((name) => `${first} and ${name} differ: ${first} counts`)
 }
 
 /** The value of the first name that has a usable one. */

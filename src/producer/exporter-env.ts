@@ -1,12 +1,12 @@
 import { parseKeyPairsIntoRecord } from '@opentelemetry/core'
 import {
   booleanOf,
+  contradictions,
   type Env,
   firstSet,
   isTrue,
   isWholeNumber,
   listOf,
-  numberContradictions,
   textOf,
   wholeNumber,
 } from './env-texts.ts'
@@ -80,8 +80,9 @@ function otlpFrom(env: Env, problems: string[]): OtlpExporterConfig | undefined 
   if (url === undefined) return undefined
   // The source means milliseconds; its exporter takes them as seconds.
   const timeoutMs = wholeNumber(env, [...names('TIMEOUT'), SOURCE_TIMEOUT], problems)
-  const timeoutBy = names('TIMEOUT').find((name) => isWholeNumber(textOf(env, name) ?? ''))
-  if (timeoutBy !== undefined) problems.push(...numberContradictions(env, [timeoutBy, SOURCE_TIMEOUT]))
+  const timeoutBy = firstSet(env, names('TIMEOUT'), isWholeNumber)
+  if (timeoutBy !== undefined)
+    problems.push(...contradictions(env, [timeoutBy, SOURCE_TIMEOUT], isWholeNumber))
   const compressionBy = firstSet(env, names('COMPRESSION'))
   const compression = compressionBy === undefined ? 'none' : textOf(env, compressionBy)
   if (compression !== 'none' && compression !== 'gzip')
@@ -135,11 +136,7 @@ function urlOf(env: Env, protocol: Protocol, problems: string[]): string | undef
   const given = endpointName(env)
   const isSourceOn = isTrue(env, SOURCE_SWITCH)
   const name = given ?? (isSourceOn ? firstSet(env, [SOURCE_ENDPOINT]) : undefined)
-  if (given !== undefined && isSourceOn) {
-    const source = textOf(env, SOURCE_ENDPOINT)
-    if (source !== undefined && source !== textOf(env, given))
-      problems.push(`${given} and ${SOURCE_ENDPOINT} differ: ${given} counts`)
-  }
+  if (given !== undefined && isSourceOn) problems.push(...contradictions(env, [given, SOURCE_ENDPOINT]))
   const text = name === undefined ? DEFAULT_ENDPOINTS[protocol] : textOf(env, name)!
   const isWhole = /^https?:\/\//i.test(text)
   // The source's `host:port` is plain text; OpenTelemetry's, for gRPC only, is not unless it is said so.

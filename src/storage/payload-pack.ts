@@ -95,8 +95,8 @@ export class PayloadPacker {
   }
 
   /**
-   * Takes a value over (UTF-8): its memory is given back once it is compressed, so nobody else may use it. Resolves when the pack that holds it is durable. Equal values are stored once a pack.
-   * Rejects only when `signal` aborts or the packer is aborted: with a retryable `SIDEREAL_OBJECT_STORE_UNAVAILABLE`.
+   * Takes a value over (UTF-8): its memory is given back once it is compressed, so nobody else may use it. Resolves when the pack that holds it
+   * is durable. Equal values are stored once a pack. Rejects only when `signal` aborts or the packer is aborted: with a retryable `SIDEREAL_OBJECT_STORE_UNAVAILABLE`.
    */
   add(value: Buffer, owner: PayloadOwner, signal?: AbortSignal): Promise<PayloadReference> {
     if (this.#isClosed) return Promise.reject(gone('the packer is closed'))

@@ -54,71 +54,71 @@ export function* exportRequests(
   encoders: RecordEncoders,
   limits: RequestLimits,
 ): Generator<ExportRequest> {
-  const { memory, bytes } = encoders
-  let request = new RequestInMaking(memory)
+  const { memory, bytes, writer } = encoders
+  const filling = new RequestFilling(memory, limits)
   for (const fragment of fragments) {
     for (const record of fragment.records) {
       const recordLimits = limitsOf(record, limits)
       const length = encodeFromBytes(record, encoders, recordLimits)
       if (length !== undefined && bytes !== undefined) {
-        const full = request.isFullWith(length, record.rowCount, limits) ? request : undefined
-        if (full !== undefined) request = new RequestInMaking(memory)
-        bytes.copyTo(request.reserve(length), request.length)
-        request.add(record, length, record.rowCount)
+        const full = filling.add(record, length, record.rowCount)
+        bytes.copyTo(filling.room, filling.at)
         // Not before: others may encode with the same encoders until the next request is asked for.
-        if (full !== undefined) yield full.done()
+        if (full !== undefined) yield full
         continue
       }
-      for (const part of encodeFromObjects(record, encoders.writer, recordLimits)) {
-        const full = request.isFullWith(part.bytes.length, part.spanCount, limits) ? request : undefined
-        if (full !== undefined) request = new RequestInMaking(memory)
-        request.reserve(part.bytes.length).set(part.bytes, request.length)
-        request.add(record, part.bytes.length, part.spanCount)
-        if (full !== undefined) yield full.done()
+      for (const part of encodeFromObjects(record, writer, recordLimits)) {
+        const full = filling.add(record, part.bytes.length, part.spanCount)
+        filling.room.set(part.bytes, filling.at)
+        if (full !== undefined) yield full
       }
     }
   }
-  if (request.length > 0) yield request.done()
+  const last = filling.take()
+  if (last !== undefined) yield last
 }
 
-/** A request that is being filled. It takes memory with its first part. */
-class RequestInMaking {
-  length = 0
+/** Fills one request after the other with parts. It takes memory with the first part of each. */
+class RequestFilling {
+  /** Where the part that was added last is to be written. */
+  room: Buffer = Buffer.alloc(0)
+  at = 0
   readonly #memory: RequestMemory
-  readonly #parts: RequestPart[] = []
-  #room: Buffer | undefined
+  readonly #limits: RequestLimits
+  #parts: RequestPart[] = []
+  #length = 0
   #spanCount = 0
 
-  constructor(memory: RequestMemory) {
+  constructor(memory: RequestMemory, limits: RequestLimits) {
     this.#memory = memory
+    this.#limits = limits
   }
 
-  /** A request holds one part at least, however large. */
-  isFullWith(bytes: number, spans: number, limits: RequestLimits): boolean {
-    return (
-      this.length > 0 && (this.length + bytes > limits.maxBytes || this.#spanCount + spans > limits.maxSpans)
-    )
-  }
-
-  /** Memory in which so many bytes have room from `length` on. */
-  reserve(bytes: number): Buffer {
-    let room = this.#room ?? this.#memory.take()
-    if (this.length + bytes > room.length) room = this.#memory.grow(room, this.length, bytes)
-    this.#room = room
-    return room
-  }
-
-  /** The part was written to `length`. */
-  add(record: FragmentRecord, bytes: number, spanCount: number): void {
-    const start = this.length
-    this.length += bytes
-    this.#parts.push({ record, start, end: this.length, spanCount })
+  /** Makes room for a part. Gives the request before, when the part does not fit it any more; one holds one part at least, however large. */
+  add(record: FragmentRecord, length: number, spanCount: number): ExportRequest | undefined {
+    const { maxBytes, maxSpans } = this.#limits
+    const isFull = this.#length + length > maxBytes || this.#spanCount + spanCount > maxSpans
+    const full = isFull ? this.take() : undefined
+    if (this.#parts.length === 0) this.room = this.#memory.take()
+    const start = this.#length
+    const end = start + length
+    if (end > this.room.length) this.room = this.#memory.grow(this.room, start, length)
+    this.at = start
+    this.#parts.push({ record, start, end, spanCount })
+    this.#length = end
     this.#spanCount += spanCount
+    return full
   }
 
-  done(): ExportRequest {
-    const bytes = this.reserve(0).subarray(0, this.length)
-    return { bytes, parts: this.#parts, spanCount: this.#spanCount }
+  /** What was filled so far; undefined when that is nothing. */
+  take(): ExportRequest | undefined {
+    const parts = this.#parts
+    if (parts.length === 0) return undefined
+    const request = { bytes: this.room.subarray(0, this.#length), parts, spanCount: this.#spanCount }
+    this.#parts = []
+    this.#length = 0
+    this.#spanCount = 0
+    return request
   }
 }
 

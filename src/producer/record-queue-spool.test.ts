@@ -82,6 +82,29 @@ test('while Kafka is away records go to disk, far more than memory may hold; whe
   assert.deepEqual(readdirSync(folder), [])
 })
 
+test('a spool smaller than what comes at once stays within its size, and holds the newest', async (t) => {
+  const folder = temporaryFolder(t)
+  const { state, send } = kafka()
+  state.isAway = true
+  const maxBytes = 100_000
+  const queue = open(folder, { send, maxInFlightBytes: 1, spool: { folder, afterMs: 50, maxBytes } })
+  let largest = 0
+  for (const sid of sids(0, 600)) add(queue, sid, 1_000)
+  await until(() => {
+    largest = Math.max(largest, queue.spoolBytes)
+    return queue.stats('spans').dropped.spool_full > 400 && queue.stats('spans').waiting < 20
+  })
+  assert.ok(largest <= maxBytes, `${largest} bytes on disk`)
+  assert.ok(queue.spoolBytes > maxBytes / 2, `${queue.spoolBytes} bytes on disk`)
+  state.isAway = false
+  assert.equal(await queue.drained(30_000), true)
+  assert.equal(state.arrived.at(-1), '599')
+  const { accepted } = queue.stats('spans')
+  assert.deepEqual([accepted, total(queue.stats('spans'))], [600, 600])
+  queue.close()
+  await queue.closeSpool(60_000)
+})
+
 test('what Kafka has been sent and does not answer is on disk as well, and a later process sends it first', async (t) => {
   const folder = temporaryFolder(t)
   const first = kafka()

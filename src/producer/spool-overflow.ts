@@ -38,7 +38,9 @@ export interface SpoolOverflowOptions extends SpoolSettings {
   readonly onChange: () => void
 }
 
-const BATCH_BYTES = 1024 * 1024
+/** Of records that are written, and so of segments: whole segments are given up when the spool is full, so it holds several. */
+const MAX_BATCH_BYTES = 1024 * 1024
+const BATCHES_OF_SPOOL = 4
 const ADOPT_INTERVAL_MS = 60_000
 const RETRY_MS = 1_000
 
@@ -53,6 +55,7 @@ export function isInMemoryOnly(record: HeldRecord): boolean {
 export class SpoolOverflow {
   readonly #options: SpoolOverflowOptions
   readonly #spool: Spool
+  readonly #batchBytes: number
   readonly #opened: Promise<void>
   readonly #timers: NodeJS.Timeout[] = []
   #isOpen = false
@@ -65,9 +68,11 @@ export class SpoolOverflow {
   constructor(options: SpoolOverflowOptions) {
     this.#options = options
     const { folder, maxBytes, afterMs = 1_000, logger, counts } = options
+    this.#batchBytes = Math.min(MAX_BATCH_BYTES, (maxBytes ?? Number.POSITIVE_INFINITY) / BATCHES_OF_SPOOL)
     this.#spool = new Spool({
       root: folder,
       logger,
+      segmentBytes: this.#batchBytes,
       ...(maxBytes === undefined ? {} : { maxBytes }),
       onRecovered: (kind, items) => counts.recover(kind, items),
       onLost: (kind, items, reason) => counts.drop(kind, items, reason),
@@ -211,7 +216,7 @@ export class SpoolOverflow {
   #pinned(): HeldRecord[] {
     const { waiting, inFlight } = this.#options
     const all = [...inFlight, ...waiting.returned].filter(isInMemoryOnly).sort((a, b) => a.number - b.number)
-    return withinBatch(all)
+    return withinBatch(all, this.#batchBytes)
   }
 
   #takeFresh(): HeldRecord[] {
@@ -220,7 +225,7 @@ export class SpoolOverflow {
     let bytes = 0
     for (let record = waiting.firstFresh; record !== undefined; record = waiting.firstFresh) {
       bytes += sizeOf(record)
-      if (taken.length > 0 && bytes > BATCH_BYTES) break
+      if (taken.length > 0 && bytes > this.#batchBytes) break
       taken.push(record)
       waiting.shiftFresh()
     }
@@ -249,12 +254,12 @@ export class SpoolOverflow {
   }
 }
 
-function withinBatch(records: readonly HeldRecord[]): HeldRecord[] {
+function withinBatch(records: readonly HeldRecord[], batchBytes: number): HeldRecord[] {
   const batch: HeldRecord[] = []
   let bytes = 0
   for (const record of records) {
     bytes += sizeOf(record)
-    if (batch.length > 0 && bytes > BATCH_BYTES) break
+    if (batch.length > 0 && bytes > batchBytes) break
     batch.push(record)
   }
   return batch

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
 import { ROOT_CONTEXT } from '@opentelemetry/api'
 import { type ExportResult, ExportResultCode } from '@opentelemetry/core'
@@ -60,4 +63,28 @@ test('a processor of one’s own has the identity as attributes, also one that b
   )
   assert.deepEqual([exported!.name, exported!.spanContext()], ['x', span.spanContext()])
   await service.shutdown(0)
+})
+
+test('OTEL_TRACES_EXPORTER=console writes each span to standard output, with the identity of its request', async () => {
+  const script = `
+    import { initTracing } from ${JSON.stringify(new URL('./index.ts', import.meta.url).href)}
+    const tracing = initTracing()
+    const span = tracing.tracer.startSpan('shown')
+    span.end()
+    await tracing.flush(0)
+    await tracing.shutdown(500)`
+  const env = {
+    OTEL_TRACES_EXPORTER: 'console',
+    OTEL_SERVICE_NAME: 'printer',
+    SIDEREAL_KAFKA_BROKERS: '127.0.0.1:1',
+  }
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const [printed, errors] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
+  assert.equal(child.exitCode, 0, errors)
+  assert.match(printed, /name: 'shown'/)
+  assert.match(printed, /'service.name': 'printer'/)
+  assert.match(printed, /sid: '[^']+'/)
 })

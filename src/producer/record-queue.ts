@@ -83,7 +83,9 @@ export class RecordQueue {
         this.#pump()
       },
       onFailed: (error) => {
-        this.#counts.report('the schema registry does not answer, records wait', { cause: String(error) })
+        this.#counts.report('the schema registry gives no id of a schema, records wait', {
+          cause: String(error),
+        })
         this.#overflow?.begin()
         this.#wait()
       },

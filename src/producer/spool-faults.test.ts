@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
-import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  appendFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { silentLogger } from '../telemetry/logger.ts'
 import {
@@ -79,6 +87,27 @@ test('a segment that cannot be read, or is of another version, keeps none of the
   assert.deepEqual((await readAll(older.spool)).map(asText), [asText(record(3))])
   await older.spool.close()
   await again.spool.close()
+})
+
+test('a folder whose lock somebody has removed is not taken from its owner, is told of once, and is taken once there is a lock again', async (t) => {
+  const root = temporaryFolder(t)
+  const owner = openSpool(root)
+  await owner.spool.append([record(1)], 0)
+  const lock = join(dirname(segmentsOf(root)[0]!), 'lock')
+  unlinkSync(lock)
+  const warnings: string[] = []
+  const warn = (_fields: object, message: string) => void warnings.push(message)
+  const other = openSpool(root, { logger: { ...silentLogger, warn } })
+  await other.spool.adopt()
+  await other.spool.adopt()
+  assert.equal(other.spool.hasUnread, false)
+  assert.equal(warnings.length, 1)
+  assert.match(warnings[0]!, /make an empty file "lock"/)
+  await owner.spool.close()
+  writeFileSync(lock, '')
+  await other.spool.adopt()
+  assert.deepEqual((await readAll(other.spool)).map(asText), [asText(record(1))])
+  await other.spool.close()
 })
 
 test('records that go bad on disk while this process lives are counted as damaged', async (t) => {

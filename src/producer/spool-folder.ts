@@ -9,7 +9,7 @@ import {
   parseSegment,
   SEGMENT_MAGIC,
 } from './spool-format.ts'
-import { SpoolLock } from './spool-lock.ts'
+import { LOCK_NAME, SpoolLock } from './spool-lock.ts'
 
 /** A file of records. What has been read is in memory, too, until it is settled; the file goes when its last record is. */
 export interface Segment {
@@ -35,6 +35,8 @@ export interface FoundFaults {
   onDamage(name: string, damages: number): void
   /** It is left where it is. */
   onUnreadable(name: string, error: unknown): void
+  /** The folder is left as it is. */
+  onLockMissing(): void
 }
 
 /** Folders that others may tidy away in the moment in which they are made. Some network file systems say of every lock that it is taken. */
@@ -74,8 +76,13 @@ export class SpoolFolder {
     }
   }
 
-  /** Takes over a folder; undefined when it is in use. */
-  static async adopt(path: string): Promise<SpoolFolder | undefined> {
+  /** Takes over a folder; undefined when it is in use, or may be: whoever holds a lock whose file is removed cannot be seen. */
+  static async adopt(path: string, faults: FoundFaults): Promise<SpoolFolder | undefined> {
+    const names = await readdir(path)
+    if (names.some((name) => SEGMENT_NAME.test(name)) && !names.includes(LOCK_NAME)) {
+      faults.onLockMissing()
+      return undefined
+    }
     const lock = await SpoolLock.tryTake(path)
     return lock === undefined ? undefined : new SpoolFolder(path, lock)
   }
@@ -167,10 +174,10 @@ export class SpoolFolder {
     await rm(join(this.path, segment.name), { force: true })
   }
 
-  /** Gives the folder back; `isEmpty`: and removes it. */
-  async close(isEmpty: boolean): Promise<void> {
+  /** Gives the folder back; `isDone`: and removes it, but for segments that could not be read. */
+  async close(isDone: boolean): Promise<void> {
     await this.seal()
-    if (!isEmpty) {
+    if (!isDone || (await this.#names()).length > 0) {
       this.#lock.release()
       return
     }

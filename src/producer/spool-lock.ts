@@ -4,7 +4,7 @@ import { join } from 'node:path'
 
 /** SQLite's result code for a lock that somebody else has. */
 const SQLITE_BUSY = 5
-const LOCK_NAME = 'lock'
+export const LOCK_NAME = 'lock'
 
 /**
  * A lock that only one process, and only one holder in it, has, and that the operating system releases when the process ends, by

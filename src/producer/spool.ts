@@ -196,7 +196,7 @@ export class Spool {
   }
 
   async #adoptFolder(path: string): Promise<void> {
-    const folder = await SpoolFolder.adopt(path)
+    const folder = await SpoolFolder.adopt(path, this.#faults.of(path))
     if (folder === undefined) return
     const { logger, onRecovered } = this.#options
     let found: Segment[]

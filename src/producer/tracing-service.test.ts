@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs'
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -213,6 +213,7 @@ test('a disk that does not answer holds up no shutdown, which then does not say 
   // Stands for a network file system that hangs: what another process left cannot be read to its end.
   const left = join(folder, '0'.repeat(32))
   mkdirSync(left)
+  writeFileSync(join(left, 'lock'), '')
   const pipe = join(left, '0000000001.spool')
   execFileSync('mkfifo', [pipe])
   const service = new TracingService({

@@ -216,20 +216,26 @@ export class SpoolOverflow {
   #pinned(): HeldRecord[] {
     const { waiting, inFlight } = this.#options
     const all = [...inFlight, ...waiting.returned].filter(isInMemoryOnly).sort((a, b) => a.number - b.number)
-    return withinBatch(all, this.#batchBytes)
+    return this.#withinBatch(all)
   }
 
   #takeFresh(): HeldRecord[] {
     const { waiting } = this.#options
-    const taken: HeldRecord[] = []
-    let bytes = 0
-    for (let record = waiting.firstFresh; record !== undefined; record = waiting.firstFresh) {
-      bytes += sizeOf(record)
-      if (taken.length > 0 && bytes > this.#batchBytes) break
-      taken.push(record)
-      waiting.shiftFresh()
-    }
+    const taken = this.#withinBatch(waiting.fresh)
+    for (const _ of taken) waiting.shiftFresh()
     return taken
+  }
+
+  /** The first of the records that fit into a batch: one at least, if there is any. */
+  #withinBatch(records: Iterable<HeldRecord>): HeldRecord[] {
+    const batch: HeldRecord[] = []
+    let bytes = 0
+    for (const record of records) {
+      bytes += sizeOf(record)
+      if (batch.length > 0 && bytes > this.#batchBytes) break
+      batch.push(record)
+    }
+    return batch
   }
 
   #written(record: HeldRecord, segment: Segment, isPinned: boolean): void {
@@ -252,15 +258,4 @@ export class SpoolOverflow {
     for (const record of records)
       this.#options.waiting.putBack({ ...record, heldSinceMs, attempts: 0, isDone: false })
   }
-}
-
-function withinBatch(records: readonly HeldRecord[], batchBytes: number): HeldRecord[] {
-  const batch: HeldRecord[] = []
-  let bytes = 0
-  for (const record of records) {
-    bytes += sizeOf(record)
-    if (batch.length > 0 && bytes > batchBytes) break
-    batch.push(record)
-  }
-  return batch
 }

@@ -90,6 +90,11 @@ export class WaitingRecords<T extends Numbered> {
     return this.#returned
   }
 
+  /** Those that were never taken. */
+  get fresh(): Iterable<T> {
+    return this.#fresh
+  }
+
   get firstFresh(): T | undefined {
     return this.#fresh.first
   }

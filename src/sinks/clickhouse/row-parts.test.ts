@@ -65,3 +65,16 @@ test('a batch whose rows fit is one part, and the very list that was given', () 
     [true],
   )
 })
+
+test('a record that takes nothing is in a part also when the next one is parted', () => {
+  const nothing = { ...plain, byteLength: 0, repeatedBytes: 0, rowCount: 0 }
+  const large = { ...plain, byteLength: 1, repeatedBytes: 1, rowCount: 2 }
+  assert.deepEqual(
+    [...rowParts([nothing, large], 1)],
+    [
+      { records: [nothing], range: undefined },
+      { records: [large], range: { from: 0, to: 1 } },
+      { records: [large], range: { from: 1, to: 2 } },
+    ],
+  )
+})

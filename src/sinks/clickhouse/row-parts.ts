@@ -28,7 +28,7 @@ export function* rowParts(records: readonly FragmentRecord[], maxBytes: number):
   for (let place = 0; place < records.length; place++) {
     const record = records[place]!
     const own = rowBytes(record)
-    if (bytes > 0 && bytes + own > maxBytes) {
+    if (place > start && bytes + own > maxBytes) {
       yield { records: records.slice(start, place), range: undefined }
       start = place
       bytes = 0

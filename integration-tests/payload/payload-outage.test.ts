@@ -4,7 +4,13 @@ import { after, test } from 'node:test'
 import { systemClock } from '../../src/model/clock.ts'
 import { PayloadReference } from '../../src/model/payload-reference.ts'
 import { formatPayloadReference, parsePayloadReference } from '../../src/model/payload-reference-text.ts'
-import { testBatch, testFragment, testRecord, testSpan } from '../../src/sinks/fragments.testing.ts'
+import {
+  testBatch,
+  testFragment,
+  testRecord,
+  testRecordType,
+  testSpan,
+} from '../../src/sinks/fragments.testing.ts'
 import { openObjectStore } from '../../src/storage/object-store.ts'
 import { PayloadPacker, readPayload } from '../../src/storage/payload-pack.ts'
 import { readPackIndex } from '../../src/storage/payload-pack-format.ts'
@@ -39,7 +45,7 @@ test('payloads of fragments that meet an outage of S3 are all stored once it is 
       },
     },
   })
-  const offload = new Offload({ packer, logger: silentLogger })
+  const offload = new Offload({ packer, recordTypes: testRecordType, logger: silentLogger })
   const fragments = Array.from({ length: 50 }, (_, place) => {
     const attributes = [{ key: 'prompt', value: textOf(place) }]
     const batch = testBatch({ sid: `sid-${place}`, spans: [testSpan({ attributes })] })

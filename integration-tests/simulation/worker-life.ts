@@ -99,6 +99,7 @@ export class WorkerLife {
         processor: options.hasObjectStore
           ? new Offload({
               packer: payloadStorage(world, this.process, this.clock),
+              recordTypes: (id) => world.recordTypes.get(id),
               logger,
               limitBytes: PAYLOAD_LIMIT,
             })

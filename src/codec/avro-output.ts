@@ -63,6 +63,12 @@ export class AvroOutput {
     this.#position += end - start
   }
 
+  zeros(count: number): void {
+    this.#need(count)
+    this.#buffer.fill(0, this.#position, this.#position + count)
+    this.#position += count
+  }
+
   boolean(value: boolean): void {
     this.#need(1)
     this.#buffer[this.#position++] = value ? 1 : 0

@@ -33,7 +33,7 @@ function watchFor(kind: RecordType['kind'], watchedKeys: WatchedKeys | undefined
 /** The module of an inspection. Without keys to watch there is no trace of them in it. */
 export function inspectSource(schema: AvroRecord, plan: Plan, isWatching: boolean): string {
   const compiler = new WalkCompiler(schema, {
-    offloadable: (length) => `if (${length} > payloadLimitBytes) isLarge = true`,
+    offloadable: ({ length }) => `if (${length} > payloadLimitBytes) isLarge = true`,
     skipped: {
       PayloadReference: INSPECTED_REFERENCE,
       ...(isWatching ? { KeyValue: WATCHED_KEY_VALUE } : {}),

@@ -1,4 +1,4 @@
-import { incompatible, type Names, type Plan } from './avro/plan.ts'
+import { incompatible, type Names, type Plan, type WalkOptions } from './avro/plan.ts'
 import type { AvroRecord, AvroType } from './avro/schema.ts'
 import { WalkCompiler } from './avro/walk.ts'
 import { createDecodeRuntime, type DecodeRuntime, type Refuse } from './decode-runtime.ts'
@@ -14,6 +14,8 @@ export interface WalkRequest {
   readonly declarations?: string
   /** True when the plan leaves a value in `result`, which the walk returns. */
   readonly result?: boolean
+  /** Code at values for which the plan has none. */
+  readonly options?: WalkOptions
 }
 
 /**
@@ -21,8 +23,8 @@ export interface WalkRequest {
  * @throws SiderealError `SIDEREAL_SCHEMA_INCOMPATIBLE` when the plan does not fit the schema
  */
 export function compileWalk<Walk>(schema: AvroRecord, request: WalkRequest, bad: Refuse): Walk {
-  const { field, parameters = [], declarations = '', result = false } = request
-  const compiler = new WalkCompiler(field === undefined ? schema : fieldType(schema, field))
+  const { field, parameters = [], declarations = '', result = false, options = {} } = request
+  const compiler = new WalkCompiler(field === undefined ? schema : fieldType(schema, field), options)
   const plan = typeof request.plan === 'function' ? request.plan(compiler) : request.plan
   if (result)
     compiler.entry('walk', parameters, { ...plan, enter: `let result\n${plan.enter ?? ''}` }, 'result')

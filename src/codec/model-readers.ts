@@ -23,7 +23,7 @@ const encoding: Reader = {
   plan: (target) => ({ string: (at, length) => `${target} = encoding(b, ${at}, ${length})` }),
 }
 
-const payloadReference = separately(
+export const payloadReference = separately(
   object(
     [
       ['key', 'key', nullable('string', text)],

@@ -17,7 +17,7 @@ export class RecordHeader {
   hasLargeValue = false
   /**
    * UTC day (since 1970) on which every span of a batch starts; {@link NO_DAY} when there is no such day in the range of
-   * `model/time.ts`, or when the record holds a payload reference.
+   * `model/time.ts`, or when its resource or scope holds a payload reference.
    */
   day = NO_DAY
   /** Bytes of the record that each of its rows says again: those of resource, scope, uid and chat id. */

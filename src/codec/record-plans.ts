@@ -50,20 +50,23 @@ export const INSPECTED_REFERENCE: Plan = {
   },
 }
 
-export const INSPECT_DECLARATIONS = 'let isLarge = false, hasReference = false'
+export const INSPECT_DECLARATIONS = 'let isLarge = false, hasReference = false, isReferenceShared = false'
 
 /** The fields of an item that give it a day. */
 export const SPAN_DAY: Plan['fields'] & {} = { start_time: { halves: 'v = dayOf(H, L)' } }
 
 /** What every row of the record says again. */
-const REPEATED: Plan = { enter: 'repeated -= p', leave: 'repeated += p' }
+const REPEATED: Plan = {
+  enter: 'repeated -= p; hasReference = false',
+  leave: 'repeated += p; if (hasReference) isReferenceShared = true',
+}
 const REPEATED_TEXT: Plan = { string: (_at, length) => `repeated += ${length}` }
 
 /** Entry with the parameter `header`. `startField`: the field of a row that says its day, if rows have one. */
 export function inspectPlan(idField: string, rowsField: string, startField: Plan['fields'] & {} = {}): Plan {
   return {
     required: ['sid', idField, rowsField],
-    enter: `let sidAt = 0, sidLength = 0, idAt = 0, rows = 0, day = ${NO_DAY}, repeated = 0; isLarge = false; hasReference = false`,
+    enter: `let sidAt = 0, sidLength = 0, idAt = 0, rows = 0, day = ${NO_DAY}, repeated = 0; isLarge = false; isReferenceShared = false`,
     fields: {
       sid: span('sid'),
       uid: REPEATED_TEXT,
@@ -78,7 +81,7 @@ export function inspectPlan(idField: string, rowsField: string, startField: Plan
         },
       },
     },
-    leave: `header.set(b, sidAt, sidLength, idAt, rows, isLarge, hasReference ? ${NO_DAY} : day, repeated)`,
+    leave: `header.set(b, sidAt, sidLength, idAt, rows, isLarge, isReferenceShared ? ${NO_DAY} : day, repeated)`,
   }
 }
 

@@ -39,20 +39,22 @@ export interface FragmentRecord {
   readonly hasLargeValue: boolean
   /**
    * UTC day (since 1970) on which every span of a batch starts; −1 when they start on several or outside [2000-01-01, 2100-01-01), when
-   * the record holds a payload reference, or for a log.
+   * its resource or scope holds a payload reference, or for a log.
    */
   readonly day: number
-  /** True when `decode` gives another content than `bytes` have. */
-  readonly isChanged: boolean
   /** The framed record as it was consumed (Confluent wire format). A view into memory that is valid until the fragment is released: copy to keep. */
   readonly bytes: Buffer
   /** Position of the Avro value in `bytes`. */
   readonly bodyStart: number
-  /** What `bytes` is a view of, and where it begins there: for walks, which need no view. */
+  /**
+   * What rows are made of: the Avro value `[contentStart, contentEnd)` of this memory. That of `bytes`, until processing puts another in its place; of a
+   * record so changed valid until that of another one is asked for.
+   */
   readonly memory: Buffer
-  readonly memoryStart: number
+  readonly contentStart: number
+  readonly contentEnd: number
   readonly schemaId: number
-  /** The decoded record, or what processing put in its place. Decodes anew at each call unless replaced: call it once. */
+  /** The decoded content. Decodes anew at each call: call it once. */
   decode(): SpanBatch | NodeTraceLog
 }
 

@@ -38,12 +38,8 @@ export interface TestRecordOptions {
 /** Append time of test records unless given: fixed, so that a repetition is one. */
 export const TEST_RECEIVED_AT_MS = Date.UTC(2026, 5, 15, 12)
 
-/** A consumed record that holds a batch or a log. What `decode` gives may be replaced, as processing does. */
-export function testRecord(
-  value: SpanBatch | NodeTraceLog,
-  options: TestRecordOptions = {},
-  replaced?: SpanBatch | NodeTraceLog,
-): FragmentRecord {
+/** A consumed record that holds a batch or a log. */
+export function testRecord(value: SpanBatch | NodeTraceLog, options: TestRecordOptions = {}): FragmentRecord {
   const isSpans = 'spans' in value
   const schemaId = isSpans ? SPANS_SCHEMA_ID : LOG_SCHEMA_ID
   const writer = new RecordWriter()
@@ -62,13 +58,13 @@ export function testRecord(
     repeatedBytes: header.repeatedBytes,
     hasLargeValue: false,
     day: header.day,
-    isChanged: replaced !== undefined,
     bytes,
     bodyStart: BODY_START,
     memory: bytes,
-    memoryStart: 0,
+    contentStart: BODY_START,
+    contentEnd: bytes.byteLength,
     schemaId,
-    decode: () => replaced ?? type.decode(bytes, BODY_START, bytes.byteLength),
+    decode: () => type.decode(bytes, BODY_START, bytes.byteLength),
   }
 }
 

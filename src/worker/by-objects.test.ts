@@ -33,7 +33,6 @@ const good = ofSpans(testSpan())
 const records: Record<string, FragmentRecord> = {
   bytes: good,
   log: testRecord(testLog()),
-  changed: { ...good, isChanged: true },
   no_day: ofSpans(testSpan({ startTimeNs: 0n })),
   no_walk: { ...good, schemaId: NO_WALK_ID },
   too_large: ofSpans(testSpan(), testSpan(), testSpan(), testSpan()),

@@ -1,3 +1,4 @@
+import type { RecordType } from '../codec/record-type.ts'
 import type { Clock } from '../model/clock.ts'
 import { asError, errorCode } from '../model/retry.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
@@ -11,6 +12,8 @@ export interface ProcessorOptions {
   /** Null = none is configured: values stay in the rows. */
   readonly store: ObjectStore | null
   readonly payloadLimitBytes: number
+  /** The compiled schema of a record that was consumed. */
+  readonly recordTypes: (schemaId: number) => RecordType | undefined
   readonly clock: Clock
   readonly random: () => number
   readonly counters: WorkerCounters
@@ -26,7 +29,7 @@ export interface Processor extends FragmentProcessor {
 
 /** The steps between assembly and the sinks: today the offload of large values. */
 export function openProcessor(options: ProcessorOptions): Processor {
-  const { store, clock, random, counters, logger, payloadLimitBytes } = options
+  const { store, clock, random, counters, logger, recordTypes, payloadLimitBytes } = options
   const warnings = new RepeatedWarnings(logger, clock)
   let failingSinceMs: number | undefined
   const packer =
@@ -54,7 +57,7 @@ export function openProcessor(options: ProcessorOptions): Processor {
             },
           },
         })
-  const offload = new Offload({ packer, logger, limitBytes: payloadLimitBytes })
+  const offload = new Offload({ packer, recordTypes, logger, limitBytes: payloadLimitBytes })
   return {
     process: (fragments, signal) => offload.process(fragments, signal),
     get storeFailingForMs() {

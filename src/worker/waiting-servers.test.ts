@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { SiderealError } from '../model/errors.ts'
 import { ManualClock } from '../model/manual-clock.ts'
-import { testBatch, testFragment, testRecord, testSpan } from '../sinks/fragments.testing.ts'
+import { testBatch, testFragment, testRecord, testRecordType, testSpan } from '../sinks/fragments.testing.ts'
 import type { ObjectStore } from '../storage/object-store.ts'
 import { WorkerCounters } from '../telemetry/counters.ts'
 import { silentLogger } from '../telemetry/logger.ts'
@@ -100,6 +100,7 @@ test('the object store counts as failing while payloads wait for it, and no long
   const processor = openProcessor({
     store,
     payloadLimitBytes: 100,
+    recordTypes: testRecordType,
     clock,
     random: () => 0.5,
     counters: new WorkerCounters(),

@@ -84,16 +84,15 @@ export class Worker {
     this.#store = store === undefined ? null : openObjectStore(store.url, store)
     const counters = this.#counters
     const shares = memoryShares(worker.maxMemoryBytes)
-    this.#processor = openProcessor({ store: this.#store, clock, random, counters, logger, ...limits })
+    const recordTypes = (schemaId: number) => this.#schemas.cached(schemaId)
+    const shared = { recordTypes, counters, clock, logger }
+    this.#processor = openProcessor({ store: this.#store, random, ...limits, ...shared })
     this.#sinks = openSinks({
       clickHouse: clickHouseConnection(config),
       maxRowBytes: shares.rowBytes,
       feeder: config.clickhouse.feeder,
       otlp: config.otlp,
-      recordTypes: (schemaId) => this.#schemas.cached(schemaId),
-      counters,
-      clock,
-      logger,
+      ...shared,
     })
     this.#producer = new CheckedProducer({
       kafka: createKafka(connection, { clientId: 'sidereal-dead-letters', logger }),

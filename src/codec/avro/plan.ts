@@ -1,4 +1,5 @@
 import { SiderealError } from '../../model/errors.ts'
+import type { AvroType } from './schema.ts'
 
 /**
  * What a walk does at a value: a tree of the same shape as the schema, whose leaves are JavaScript source. Where there is no plan the
@@ -49,9 +50,21 @@ export interface Call {
 
 export interface WalkOptions {
   /** Code at each string that may be offloaded: those beside a PayloadReference in a union. */
-  offloadable?: (length: string) => string
+  offloadable?: (text: OffloadableText) => string
+  /** Code at each block of an array or a map that tells its size: positions of its head and of its first item, and the count of its items. */
+  sizedBlock?: (head: string, items: string, count: string) => string
   /** Plans for records that are skipped otherwise, by name without namespace. */
   skipped?: Record<string, Plan>
+}
+
+/** A string that may be offloaded: names of the positions of its union's tag and of its first byte, and of its length. */
+export interface OffloadableText {
+  readonly tagAt: string
+  readonly at: string
+  readonly length: string
+  /** The branch for references beside it: its index, and the writer’s record. */
+  readonly referenceBranch: number
+  readonly reference: AvroType
 }
 
 export function incompatible(what: string): SiderealError {
@@ -59,4 +72,30 @@ export function incompatible(what: string): SiderealError {
     'SIDEREAL_SCHEMA_INCOMPATIBLE',
     `no walk can be made for the writer schema: ${what}`,
   )
+}
+
+const LEAVES = [
+  'string',
+  'fixed',
+  'number',
+  'halves',
+  'double',
+  'boolean',
+  'nothing',
+  'branches',
+  'fields',
+  'items',
+] as const
+
+/** A plan for another kind of value than the writer has must not pass unseen: it would leave a variable unset. */
+export function expectPlan(plan: Plan, kind: (typeof LEAVES)[number], path: string): void {
+  for (const leaf of LEAVES) {
+    if (leaf !== kind && plan[leaf] !== undefined)
+      throw incompatible(`${path} is of another type than expected`)
+  }
+}
+
+/** The plan of a name, which may be one that every object has. */
+export function ownPlan(plans: Record<string, Plan>, name: string): Plan | undefined {
+  return Object.hasOwn(plans, name) ? plans[name] : undefined
 }

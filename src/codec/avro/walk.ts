@@ -1,4 +1,12 @@
-import { type Call, incompatible, type Names, type Plan, type WalkOptions } from './plan.ts'
+import {
+  type Call,
+  expectPlan,
+  incompatible,
+  type Names,
+  ownPlan,
+  type Plan,
+  type WalkOptions,
+} from './plan.ts'
 import { recursiveRecords } from './recursion.ts'
 import { type AvroType, branchName } from './schema.ts'
 import { WALK_PRELUDE } from './walk-prelude.ts'
@@ -66,35 +74,35 @@ return ${result}
     }
     switch (type.kind) {
       case 'null':
-        expect(plan, 'nothing', path)
+        expectPlan(plan, 'nothing', path)
         return plan.nothing ?? ''
       case 'boolean':
-        expect(plan, 'boolean', path)
+        expectPlan(plan, 'boolean', path)
         return this.#emitBoolean(plan)
       case 'int':
       case 'long':
         return this.#emitInteger(type.kind, plan, path)
       case 'double':
-        expect(plan, 'double', path)
+        expectPlan(plan, 'double', path)
         return `if (p + 8 > e) bad(p, 'it ends within a double'); ${plan.double?.('p') ?? ''}; p += 8`
       case 'string':
       case 'bytes': {
-        expect(plan, 'string', path)
+        expectPlan(plan, 'string', path)
         const length = this.variable()
         return `${this.#emitLength(length)}\n${plan.string?.('p', length) ?? ''}\np += ${length}`
       }
       case 'fixed': {
-        expect(plan, 'fixed', path)
+        expectPlan(plan, 'fixed', path)
         if (plan.fixed !== undefined && plan.fixed.size !== type.size) {
           throw incompatible(`${path} has ${type.size} bytes and not ${plan.fixed.size}`)
         }
         return `if (p + ${type.size} > e) bad(p, 'it ends within a fixed value'); ${plan.fixed?.code('p') ?? ''}; p += ${type.size}`
       }
       case 'array':
-        expect(plan, 'items', path)
+        expectPlan(plan, 'items', path)
         return this.#emitBlocks(this.#emit(type.items, plan.items, `${path}[]`))
       case 'record': {
-        expect(plan, 'fields', path)
+        expectPlan(plan, 'fields', path)
         const fields = plan.fields ?? {}
         for (const name of plan.required ?? []) {
           if (!type.fields.some((field) => field.name === name))
@@ -105,7 +113,7 @@ return ${result}
           .join('\n')
       }
       case 'union':
-        expect(plan, 'branches', path)
+        expectPlan(plan, 'branches', path)
         return this.#emitUnion(type.branches, plan.branches, path)
       case 'float':
       case 'enum':
@@ -215,10 +223,10 @@ ${plan.boolean?.(`(${value} === 1)`) ?? ''}`
 
   #emitInteger(kind: 'int' | 'long', plan: Plan, path: string): string {
     if (plan.halves !== undefined || plan.number === undefined) {
-      expect(plan, 'halves', path)
+      expectPlan(plan, 'halves', path)
       return `p = readLong(b, p, e)\n${plan.halves ?? ''}`
     }
-    expect(plan, 'number', path)
+    expectPlan(plan, 'number', path)
     const value = this.variable()
     const slow = kind === 'int' ? 'readInt' : 'readNumber'
     return `let ${value} = b[p++]
@@ -234,9 +242,13 @@ if (${length} < 128 && (${length} & 1) === 0) { ${length} >>>= 1; if (${length} 
   #emitBlocks(item: string): string {
     const count = this.variable()
     const end = this.variable()
+    const { sizedBlock } = this.#options
+    const head = sizedBlock === undefined ? '' : this.variable()
+    const onSized = sizedBlock === undefined ? '' : `if (Q >= 0) { ${sizedBlock(head, 'p', 'N')} }`
     return `for (;;) {
+${head === '' ? '' : `const ${head} = p`}
 let ${count} = b[p++], ${end} = -1
-if (${count} < 128 && (${count} & 1) === 0) ${count} >>>= 1; else { p = readBlock(b, p - 1, e); ${count} = N; ${end} = Q }
+if (${count} < 128 && (${count} & 1) === 0) ${count} >>>= 1; else { p = readBlock(b, p - 1, e); ${count} = N; ${end} = Q; ${onSized} }
 if (${count} === 0) break
 if (${count} > e - p) bad(p, 'a block count is beyond the end')
 do {
@@ -249,7 +261,9 @@ if (${end} >= 0 && ${end} !== p) bad(p, 'a block does not have the size that it 
 
   #emitUnion(branches: readonly AvroType[], plans: Record<string, Plan> | undefined, path: string): string {
     const tag = this.variable()
-    const isOffloadable = branches.some((branch) => branchName(branch) === 'PayloadReference')
+    const reference = branches.findIndex((branch) => branchName(branch) === 'PayloadReference')
+    const offloadable = reference >= 0 ? this.#options.offloadable : undefined
+    const tagAt = offloadable === undefined ? '' : this.variable()
     const cases = branches.map((branch, index) => {
       const name = branchName(branch)
       const depth = this.#recursive.has(branch) ? 'd + 1' : 'd'
@@ -258,9 +272,10 @@ if (${end} >= 0 && ${end} !== p) bad(p, 'a block does not have the size that it 
         const plan = ownPlan(plans, name)
         if (plan === undefined) throw incompatible(`${path} may be a ${name}, which is not expected there`)
         code = this.#emit(branch, plan, `${path}<${name}>`, depth)
-      } else if (branch.kind === 'string' && isOffloadable && this.#options.offloadable !== undefined) {
-        const offloadable = this.#options.offloadable
-        code = this.#emitValue(branch, { string: (_at, length) => offloadable(length) }, path, depth)
+      } else if (branch.kind === 'string' && offloadable !== undefined) {
+        const place = { tagAt, referenceBranch: reference, reference: branches[reference]! }
+        const string = (at: string, length: string) => offloadable({ ...place, at, length })
+        code = this.#emitValue(branch, { string }, path, depth)
       } else if (branch.kind === 'long') {
         // A long in a union is a value of the user's: any int64.
         code = this.#emitInteger('long', {}, path)
@@ -269,7 +284,8 @@ if (${end} >= 0 && ${end} !== p) bad(p, 'a block does not have the size that it 
       }
       return `case ${index * 2}: {\n${code}\nbreak\n}`
     })
-    return `let ${tag} = b[p++]
+    return `${tagAt === '' ? '' : `const ${tagAt} = p`}
+let ${tag} = b[p++]
 if (!(${tag} < 128)) { p = readTag(b, p - 1, e); ${tag} = N }
 switch (${tag}) {
 ${cases.join('\n')}
@@ -279,28 +295,3 @@ default: bad(p, 'a union tag is unknown')
 }
 
 const DEPTH_CHECK = `if (d > ${MAX_VALUE_DEPTH}) bad(p, 'values are nested deeper than ${MAX_VALUE_DEPTH} levels')\n`
-
-const LEAVES = [
-  'string',
-  'fixed',
-  'number',
-  'halves',
-  'double',
-  'boolean',
-  'nothing',
-  'branches',
-  'fields',
-  'items',
-] as const
-
-/** A plan for another kind of value than the writer has must not pass unseen: it would leave a variable unset. */
-function expect(plan: Plan, kind: (typeof LEAVES)[number], path: string): void {
-  for (const leaf of LEAVES) {
-    if (leaf !== kind && plan[leaf] !== undefined)
-      throw incompatible(`${path} is of another type than expected`)
-  }
-}
-
-function ownPlan(plans: Record<string, Plan>, name: string): Plan | undefined {
-  return Object.hasOwn(plans, name) ? plans[name] : undefined
-}

@@ -1,16 +1,10 @@
 import type { AnyValue } from '../../model/any-value.ts'
-import { doubleText, pushValue } from './any-value-text.ts'
+import { doubleText, pushValue, type ReferenceCollector } from './any-value-text.ts'
 import type { MapColumn } from './native/composite-columns.ts'
 import type { LowCardinalityColumn } from './native/low-cardinality-column.ts'
 import type { TextColumn } from './native/text-column.ts'
 
 const DOUBLES = 256
-
-const noReferences = {
-  add: () => {
-    throw new Error('A record without payload references held one')
-  },
-}
 
 /** Fills a map column and the type letters beside it from a walk over bytes: key and value of each entry, its letter, then the row. */
 export class AttributeBytes {
@@ -43,9 +37,9 @@ export class AttributeBytes {
     this.values.pushString(this.#doubleTexts[slot]!)
   }
 
-  /** A value that is rare; returns its letter. */
-  pushOther(value: AnyValue): number {
-    return pushValue(this.values, value, '', '', noReferences)
+  /** A value that is rare; returns its letter. `prefix` and the key are the path of a payload in it. */
+  pushOther(key: number, value: AnyValue, prefix: string, references: ReferenceCollector): number {
+    return pushValue(this.values, value, prefix, this.keys.textOf(key), references)
   }
 
   setLetter(place: number, letter: number): void {

@@ -46,6 +46,34 @@ export function pushRecordContext(columns: RecordColumns, context: RecordContext
   columns.version.push(context.version)
 }
 
+/** The same for all rows of a span batch at once; batches of one append have it once. */
+export class RecordContextColumns {
+  readonly #columns: RecordColumns
+  #receivedAtMs = Number.NaN
+  #receivedAtNs = 0n
+  #version = 0n
+
+  constructor(columns: RecordColumns) {
+    this.#columns = columns
+  }
+
+  push(record: FragmentRecord, count: number): void {
+    const { receivedAtMs } = record
+    const { topic, partition, offset } = record.firstArrival ?? record
+    const c = this.#columns
+    if (this.#receivedAtMs !== receivedAtMs) {
+      this.#receivedAtMs = receivedAtMs
+      this.#receivedAtNs = receivedAtNs(receivedAtMs)
+      this.#version = rowVersion(0, receivedAtMs)
+    }
+    c.kafka_topic.pushTimes(c.kafka_topic.intern(topic), count)
+    c.kafka_partition.pushTimes(partition, count)
+    c.kafka_offset.pushTimes(BigInt(offset), count)
+    c.received_at.pushTimes(this.#receivedAtNs, count)
+    c.version.pushTimes(this.#version, count)
+  }
+}
+
 /** OTLP's counts are uint32, Avro's long is wider: what does not fit becomes the largest that does. */
 export function uint32(value: number): number {
   return Math.min(Math.max(value, 0), 0xffff_ffff)

@@ -17,8 +17,8 @@ export interface RowPart {
  * What the rows of a record take, about. A record says once what each of its rows says again: 500 spans of a service whose resource
  * has 20 KB are a record of 100 KB, and rows of 10 MB.
  */
-export function rowBytes({ byteLength, repeatedBytes, rowCount }: FragmentRecord): number {
-  return byteLength + repeatedBytes * Math.max(0, rowCount - 1)
+export function rowBytes({ contentStart, contentEnd, repeatedBytes, rowCount }: FragmentRecord): number {
+  return contentEnd - contentStart + repeatedBytes * Math.max(0, rowCount - 1)
 }
 
 /** Deals records out to parts, in order, so that the rows of a part take no more than `maxBytes`, about. A record that takes more by itself is parted. */

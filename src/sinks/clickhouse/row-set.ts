@@ -127,7 +127,7 @@ export class RowSet {
   }
 
   #walkFor(record: FragmentRecord): SpanWalk | undefined {
-    if (record.day === NO_DAY || record.isChanged || !this.#wanted.has('spans')) return undefined
+    if (record.day === NO_DAY || !this.#wanted.has('spans')) return undefined
     return this.#walks?.get(record.schemaId)
   }
 

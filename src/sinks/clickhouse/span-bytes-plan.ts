@@ -1,8 +1,9 @@
 import type { Plan } from '../../codec/avro/plan.ts'
 import type { Reader } from '../../codec/avro/readers.ts'
-import { arrayValue, keyValueList } from '../../codec/model-readers.ts'
+import { arrayValue, keyValueList, payloadReference } from '../../codec/model-readers.ts'
 import { equalsText } from '../../codec/record-plans.ts'
 import { TYPE_LETTERS } from './any-value-text.ts'
+import { PAYLOAD_LIST, type PayloadList } from './span-references.ts'
 
 /*
  * The walk from a SpanBatch's bytes to the columns of `spans`. The code calls the SpanBytes in `S`; `C` is its columns of attributes that are
@@ -18,10 +19,10 @@ const letter = Object.fromEntries(
   Object.entries(TYPE_LETTERS).map(([type, text]) => [type, `letter = ${text.charCodeAt(0)}`]),
 ) as Record<keyof typeof TYPE_LETTERS, string>
 
-/** A value without a form of its own here: read as an object, and written as the object feeder does. */
+/** A value without a form of its own here: read as an object, and written as the object feeder does once the key is known. */
 function readAs(reader: Reader): Plan {
   const plan = reader.plan('value', { variable: () => 'unused' })
-  return { ...plan, leave: `${plan.leave ?? ''}\nletter = C.pushOther(value); kind = 3` }
+  return { ...plan, leave: `${plan.leave ?? ''}\nkind = 4` }
 }
 
 const anyValue: Record<string, Plan> = {
@@ -38,16 +39,18 @@ const anyValue: Record<string, Plan> = {
     boolean: (it) => `value = ${it}; C.values.pushString(value ? 'true' : 'false'); ${letter.bool}; kind = 3`,
   },
   bytes: {
-    string: (at, length) => `value = copyBytes(b, ${at}, ${length}); letter = C.pushOther(value); kind = 3`,
+    string: (at, length) => `value = copyBytes(b, ${at}, ${length}); kind = 4`,
   },
   ArrayValue: readAs(arrayValue),
   KeyValueList: readAs(keyValueList),
-  // A record that holds one goes by objects.
-  PayloadReference: { enter: `bad(p, 'a payload reference where none was found before')` },
+  PayloadReference: readAs(payloadReference),
 }
 
-/** A list of attributes into the columns `target`. `leave` is code behind each, with key, kind and value in variables. */
-function attributes(target: string, leave = ''): Plan {
+/**
+ * A list of attributes into the columns `target`; `list` is what the path of a payload in them begins with. `leave` is code behind each, with key, kind and
+ * value in variables.
+ */
+function attributes(target: string, list: PayloadList, leave = ''): Plan {
   return {
     call: {
       initial: '0',
@@ -64,7 +67,9 @@ function attributes(target: string, leave = ''): Plan {
             value: { branches: anyValue },
           },
           required: ['key', 'value'],
-          leave: `${leave}\nC.setLetter(count++, letter)`,
+          leave: `if (kind === 4) letter = S.pushOther(C, ${list}, key, value)
+${leave}
+C.setLetter(count++, letter)`,
         },
         leave: 'C.endRow(count)',
       }),
@@ -75,6 +80,7 @@ function attributes(target: string, leave = ''): Plan {
 /** As `isErrorSpan` says it: `error` true (or its text), or an integer `code` that is not 0. */
 const spanAttributes = attributes(
   'S.attributes',
+  PAYLOAD_LIST.attributes,
   `const role = S.known.roleOf(key)
 if (role >= 0) { if (kind === 1) S.known.setText(role, first, second); else if (kind === 2) S.known.setInteger(role, first, second); else S.known.set(role, value) }
 if (${equalsText('keyAt', 'keyLength', 'error')}) { if (value === true || (kind === 1 && ${equalsText('first', 'second', 'true')})) S.isError = true }
@@ -98,7 +104,7 @@ const event: Plan = {
   fields: {
     time: { halves: 'high = H; low = L' },
     name: text('name'),
-    attributes: attributes('S.eventAttributes'),
+    attributes: attributes('S.eventAttributes', PAYLOAD_LIST.events),
     dropped_attributes_count: number('dropped'),
   },
   required: ['attributes'],
@@ -112,7 +118,7 @@ const link: Plan = {
     trace_id: fixed('traceAt', 16),
     span_id: fixed('spanAt', 8),
     trace_state: text('state'),
-    attributes: attributes('S.linkAttributes'),
+    attributes: attributes('S.linkAttributes', PAYLOAD_LIST.links),
     dropped_attributes_count: number('dropped'),
     flags: number('flags'),
   },
@@ -124,6 +130,13 @@ function listOf(items: Plan, leave: string): Plan {
   return {
     call: { initial: '0', plan: () => ({ enter: 'let count = 0', items, leave: `if (count > 0) ${leave}` }) },
   }
+}
+
+const readReference = payloadReference.plan('reference', { variable: () => 'unused' })
+const statusReference: Plan = {
+  ...readReference,
+  enter: 'let reference',
+  leave: `${readReference.leave ?? ''}\nS.addStatusReference(reference)`,
 }
 
 const span: Plan = {
@@ -147,7 +160,7 @@ S.beginSpan()`,
         status_message: {
           branches: {
             string: text('message'),
-            PayloadReference: anyValue['PayloadReference']!,
+            PayloadReference: statusReference,
           },
         },
         trace_state: text('state'),

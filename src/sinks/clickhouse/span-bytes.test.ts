@@ -35,7 +35,7 @@ function blocksOf(
   const rows = new RowSet(pools, { maxDays: 100, maxRows: 100_000 }, undefined, ownWalks)
   try {
     records.forEach((record, place) => {
-      rows.add(byBytes(place) ? record : { ...record, isChanged: true })
+      rows.add(byBytes(place) ? record : { ...record, day: NO_DAY })
     })
     return rows
       .blocks()
@@ -146,7 +146,7 @@ test('bytes that are not UTF-8 become the same replacement characters on both wa
   }
 })
 
-test('a record goes by bytes only when all its spans start on one day and none holds a payload reference', () => {
+test('a record goes by bytes only when all its spans start on one day and what they share holds no payload reference', () => {
   const writer = TEST_WRITERS[0]!
   const dayOf = (spans: SpanBatch['spans']) => plainRecord(writer, writer.encode(testBatch({ spans })), 0).day
   const starting = (startTimeNs: bigint) => testSpan({ startTimeNs })
@@ -169,8 +169,13 @@ test('a record goes by bytes only when all its spans start on one day and none h
     encoding: 'identity',
     preview: 'x',
   })
-  assert.equal(dayOf([testSpan({ attributes: [{ key: 'a', value: [reference] }] })]), NO_DAY)
-  assert.equal(dayOf([testSpan({ statusMessage: reference })]), NO_DAY)
+  const attributes = [{ key: 'a', value: [reference] }]
+  assert.notEqual(dayOf([testSpan({ attributes, statusMessage: reference })]), NO_DAY)
+  const { resource, scope } = testBatch()
+  for (const shared of [{ resource: { ...resource, attributes } }, { scope: { ...scope, attributes } }]) {
+    const batch = testBatch({ ...shared, spans: [testSpan()] })
+    assert.equal(plainRecord(writer, writer.encode(batch), 0).day, NO_DAY)
+  }
 })
 
 test('a writer schema without what the walk needs goes by objects', () => {

@@ -1,16 +1,19 @@
 import { PartCache } from '../../codec/part-cache.ts'
+import type { AnyValue } from '../../model/any-value.ts'
 import type { FragmentRecord } from '../../model/fragment.ts'
+import type { PayloadReference } from '../../model/payload-reference.ts'
 import { STATUS_ERROR } from '../../model/span.ts'
 import { TimeClamp } from '../../model/time.ts'
-import { rowVersion } from '../../model/version.ts'
 import { AttributeBytes } from './attribute-bytes.ts'
+import type { ReferenceWriter } from './attribute-writer.ts'
 import type { KnownFields } from './known-fields.ts'
 import { type LookupRows, noLookupText } from './lookup-rows.ts'
-import { receivedAtNs, uint32 } from './record-context.ts'
+import { RecordContextColumns, uint32 } from './record-context.ts'
 import type { ResourceColumns, ResourcePart, ScopeColumns, ScopePart } from './shared-parts.ts'
 import type { SpanWalk } from './span-bytes-walk.ts'
 import { ArrayGroup, LEVEL_FIELD, pushSparseCount, type SpanBlock } from './span-columns.ts'
 import { EVENT_LEVELS, levelOfEvent } from './span-error.ts'
+import { PAYLOAD_LIST, type PayloadList, SpanReferences } from './span-references.ts'
 import { TimeBounds } from './time-bounds.ts'
 
 const NO_LEVEL = -1
@@ -18,8 +21,8 @@ const ERROR_LEVEL = EVENT_LEVELS.indexOf('ERROR')
 
 /**
  * Fills a block of `spans`, and the rows of `id_lookup`, from the bytes of a record, by a walk that is generated from the writer schema
- * (`span-bytes-plan.ts`), with no object in between. Takes records that no step has changed, without payload references, all of whose
- * spans start on one day of the range that days can express; {@link SpanRows} takes the others, and both give the same bytes.
+ * (`span-bytes-plan.ts`), with no object in between. Takes records all of whose spans start on one day of the range that days can express, with no payload
+ * reference in resource or scope; {@link SpanRows} takes the others, and both give the same bytes.
  * The public members up to `append` are for the walk.
  */
 export class SpanBytes {
@@ -38,6 +41,7 @@ export class SpanBytes {
   readonly #scopeParts = new PartCache<ScopePart>()
   readonly #levels: number[] = []
   readonly #clamp = new TimeClamp()
+  readonly #references: SpanReferences
   #walk: SpanWalk | undefined
   #lookup: LookupRows | undefined
   #level = NO_LEVEL
@@ -45,16 +49,22 @@ export class SpanBytes {
   /** Of the record's start times. */
   readonly #starts = new TimeBounds()
   readonly #ids = noLookupText()
-  #receivedAtMs = Number.NaN
-  #receivedAtNs = 0n
-  #version = 0n
+  readonly #context: RecordContextColumns
 
-  constructor(block: SpanBlock, known: KnownFields, resources: ResourceColumns, scopes: ScopeColumns) {
+  constructor(
+    block: SpanBlock,
+    known: KnownFields,
+    resources: ResourceColumns,
+    scopes: ScopeColumns,
+    references: ReferenceWriter,
+  ) {
     const c = block.columns
+    this.#references = new SpanReferences(references)
     this.#block = block
     this.known = known
     this.#resources = resources
     this.#scopes = scopes
+    this.#context = new RecordContextColumns(c)
     this.#events = new ArrayGroup(c, 'events.')
     this.#links = new ArrayGroup(c, 'links.')
     this.attributes = new AttributeBytes(c.attributes, c.attribute_types)
@@ -67,7 +77,23 @@ export class SpanBytes {
     this.#level = NO_LEVEL
   }
 
+  /** Adds the value of an attribute that is rare; returns its letter. */
+  pushOther(columns: AttributeBytes, list: PayloadList, key: number, value: AnyValue): number {
+    const references = this.#references
+    references.list = list
+    return columns.pushOther(key, value, references.prefix, references)
+  }
+
+  addStatusReference(reference: PayloadReference): void {
+    const column = this.#block.columns.status_message
+    column.pad(this.#block.rows)
+    column.pushString(reference.preview)
+    this.#references.list = PAYLOAD_LIST.status
+    this.#references.add('status_message', reference)
+  }
+
   beginEvents(): void {
+    this.#references.place = 0
     this.#events.beginRow(this.#block.rows)
   }
 
@@ -90,6 +116,7 @@ export class SpanBytes {
     if (level > this.#level) this.#level = level
     c['events.time'].items.pushHalves(timeHigh, timeLow)
     c['events.dropped_attributes_count'].items.push(uint32(dropped))
+    this.#references.place += 1
   }
 
   endEvents(): void {
@@ -97,6 +124,7 @@ export class SpanBytes {
   }
 
   beginLinks(): void {
+    this.#references.place = 0
     this.#links.beginRow(this.#block.rows)
   }
 
@@ -115,6 +143,7 @@ export class SpanBytes {
     c['links.trace_state'].items.pushUtf8(b, stateAt, stateAt + stateLength)
     c['links.dropped_attributes_count'].items.push(uint32(dropped))
     c['links.flags'].items.push(uint32(flags))
+    this.#references.place += 1
   }
 
   endLinks(): void {
@@ -186,6 +215,7 @@ export class SpanBytes {
   }
 
   endSpan(): void {
+    this.#references.endRow()
     this.#block.endRow()
   }
 
@@ -242,32 +272,15 @@ export class SpanBytes {
     this.#lookup = lookup
     this.#firstRow = this.#block.rows
     this.#starts.reset()
-    const end = record.memoryStart + record.bodyStart + record.byteLength
-    walk.feed(record.memory, record.memoryStart + record.bodyStart, end, this)
-    lookup?.addRecord(record.memory, this.#ids, this.#starts, record.receivedAtMs)
-    this.#pushRecordContext(record)
+    const { memory } = record
+    walk.feed(memory, record.contentStart, record.contentEnd, this)
+    lookup?.addRecord(memory, this.#ids, this.#starts, record.receivedAtMs)
+    this.#context.push(record, this.#block.rows - this.#firstRow)
   }
 
   endBlock(): void {
     this.#resourceParts.clear()
     this.#scopeParts.clear()
     this.#levels.length = 0
-  }
-
-  #pushRecordContext(record: FragmentRecord): void {
-    const { receivedAtMs } = record
-    const { topic, partition, offset } = record.firstArrival ?? record
-    const c = this.#block.columns
-    const count = this.#block.rows - this.#firstRow
-    if (this.#receivedAtMs !== receivedAtMs) {
-      this.#receivedAtMs = receivedAtMs
-      this.#receivedAtNs = receivedAtNs(receivedAtMs)
-      this.#version = rowVersion(0, receivedAtMs)
-    }
-    c.kafka_topic.pushTimes(c.kafka_topic.intern(topic), count)
-    c.kafka_partition.pushTimes(partition, count)
-    c.kafka_offset.pushTimes(BigInt(offset), count)
-    c.received_at.pushTimes(this.#receivedAtNs, count)
-    c.version.pushTimes(this.#version, count)
   }
 }

@@ -66,7 +66,7 @@ export class SpanRows {
     )
     this.#eventsGroup = new ArrayGroup(c, 'events.')
     this.#linksGroup = new ArrayGroup(c, 'links.')
-    this.bytes = new SpanBytes(this.block, this.#known, this.#resources, this.#scopes)
+    this.bytes = new SpanBytes(this.block, this.#known, this.#resources, this.#scopes, this.#references)
   }
 
   append(context: SpanBatchContext, span: Span, times: ClampedTimes): void {

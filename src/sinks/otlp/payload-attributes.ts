@@ -15,17 +15,18 @@ export function spreadReferences(
   more: readonly { name: string; value: OffloadableString }[] = [],
 ): readonly KeyValue[] {
   const references: KeyValue[] = []
-  const add = (path: string, reference: PayloadReference): string => {
-    references.push({ key: REFERENCE_PREFIX + path, value: formatPayloadReference(reference) })
-    return reference.preview
-  }
   const plain = attributes.some(({ value }) => holdsReference(value))
-    ? attributes.map(({ key, value }) => ({ key, value: toPlain(value, key, add) }))
+    ? attributes.map(({ key, value }) => ({ key, value: plainValue(value, key, references) }))
     : attributes
   for (const { name, value } of more) {
-    if (value instanceof PayloadReference) add(name, value)
+    if (value instanceof PayloadReference) references.push(referenceAttribute(name, value))
   }
   return references.length === 0 ? plain : [...plain, ...references]
+}
+
+/** The attribute that says where the value at the path is. */
+export function referenceAttribute(path: string, reference: PayloadReference): KeyValue {
+  return { key: REFERENCE_PREFIX + path, value: formatPayloadReference(reference) }
 }
 
 /** The text, or the preview of a value that was moved. */
@@ -33,27 +34,27 @@ export function textOf(value: OffloadableString): string {
   return value instanceof PayloadReference ? value.preview : value
 }
 
-function holdsReference(value: AnyValue): boolean {
+export function holdsReference(value: AnyValue): boolean {
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return false
   if (value instanceof PayloadReference) return true
   if (value instanceof KeyValueList) return value.entries.some((entry) => holdsReference(entry.value))
   return value.some(holdsReference)
 }
 
-function toPlain(
-  value: AnyValue,
-  path: string,
-  add: (path: string, reference: PayloadReference) => string,
-): AnyValue {
+/** The value with previews in the place of references; adds the attributes of these. */
+export function plainValue(value: AnyValue, path: string, references: KeyValue[]): AnyValue {
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value
-  if (value instanceof PayloadReference) return add(path, value)
+  if (value instanceof PayloadReference) {
+    references.push(referenceAttribute(path, value))
+    return value.preview
+  }
   if (value instanceof KeyValueList) {
     return new KeyValueList(
       value.entries.map((entry) => ({
         key: entry.key,
-        value: toPlain(entry.value, `${path}.${entry.key}`, add),
+        value: plainValue(entry.value, `${path}.${entry.key}`, references),
       })),
     )
   }
-  return value.map((item, place) => toPlain(item, `${path}.${place}`, add))
+  return value.map((item, place) => plainValue(item, `${path}.${place}`, references))
 }

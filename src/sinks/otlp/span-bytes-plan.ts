@@ -1,6 +1,6 @@
 import type { Plan } from '../../codec/avro/plan.ts'
 import type { Reader } from '../../codec/avro/readers.ts'
-import { arrayValue, keyValueList } from '../../codec/model-readers.ts'
+import { arrayValue, keyValueList, payloadReference } from '../../codec/model-readers.ts'
 import { equalsText } from '../../codec/record-plans.ts'
 
 /*
@@ -15,13 +15,17 @@ export const SPAN_BYTES_PARAMETERS = ['sink', 'output']
 /** Attributes that each span gets from its record, unless it has them. */
 export const IDENTITY_KEYS = ['sid', 'app_id', 'uid', 'chat_id'] as const
 
-/** Arrays and lists are rare: read as an object, and written as the encoder of objects does. */
+/** Arrays, lists and payload references are rare: read as an object, and written as the encoder of objects does once the key is known. */
 function readAs(reader: Reader): Plan {
-  const plan = reader.plan('value', { variable: () => 'unused' })
-  return { ...plan, enter: 'let value', leave: `${plan.leave ?? ''}\nS.addNested(value)` }
+  return reader.plan('value', { variable: () => 'unused' })
 }
 
-const noReference: Plan = { enter: `bad(p, 'a payload reference where none was found before')` }
+const readReference = readAs(payloadReference)
+const statusReference: Plan = {
+  ...readReference,
+  enter: 'let value',
+  leave: `${readReference.leave ?? ''}\nmessage = S.takeStatus(value); messageAt = 0; messageLength = message.length`,
+}
 
 const anyValue: Record<string, Plan> = {
   null: { nothing: 'O.nullValue()' },
@@ -32,8 +36,7 @@ const anyValue: Record<string, Plan> = {
   bytes: { string: (at, length) => `O.bytesValue(b, ${at}, ${length})` },
   ArrayValue: readAs(arrayValue),
   KeyValueList: readAs(keyValueList),
-  // A record that holds one goes by objects.
-  PayloadReference: noReference,
+  PayloadReference: readReference,
 }
 
 /** A list of attributes as the field `tag`; `onKey` is code that finds a key's position and length. */
@@ -43,14 +46,19 @@ function attributes(tag: number, onKey = (_at: string, _length: string) => ''): 
       initial: '0',
       plan: () => ({
         items: {
-          enter: `const mark = O.begin(${tag}, 1)`,
+          enter: `const mark = O.begin(${tag}, 1); let keyAt = 0, keyLength = 0, value`,
           fields: {
-            key: { string: (at, length) => `O.text(0x0a, b, ${at}, ${length})\n${onKey(at, length)}` },
+            key: {
+              string: (at, length) =>
+                `O.text(0x0a, b, ${at}, ${length}); keyAt = ${at}; keyLength = ${length}\n${onKey(at, length)}`,
+            },
             value: { branches: anyValue },
           },
           required: ['key', 'value'],
-          leave: 'O.end(mark, 1)',
+          leave: `if (value !== undefined) S.addNested(b, keyAt, keyLength, value)
+O.end(mark, 1)`,
         },
+        leave: `if (S.references.length > 0) S.addReferences(${tag})`,
       }),
     },
   }
@@ -104,7 +112,7 @@ const span: Plan = {
     initial: '0',
     plan: () => ({
       enter:
-        'let messageAt = 0, messageLength = 0, statusCode = 0; S.ownKeys = 0; const mark = O.begin(0x12, 3)',
+        'let message = b, messageAt = 0, messageLength = 0, statusCode = 0; S.ownKeys = 0; const mark = O.begin(0x12, 3)',
       fields: {
         trace_id: id(0x0a, 16),
         span_id: id(0x12, 8),
@@ -120,7 +128,7 @@ const span: Plan = {
         status_message: {
           branches: {
             string: { string: (at, length) => `messageAt = ${at}; messageLength = ${length}` },
-            PayloadReference: noReference,
+            PayloadReference: statusReference,
           },
         },
         trace_state: text(0x1a),
@@ -132,8 +140,9 @@ const span: Plan = {
         dropped_links_count: count(0x70),
       },
       required: ['trace_id', 'span_id'],
-      leave: `S.addIdentity()
-if (messageLength > 0 || statusCode !== 0) { const status = O.begin(0x7a, 1); O.text(0x12, b, messageAt, messageLength); O.enum(0x18, statusCode); O.end(status, 1) }
+      leave: `if (message !== b) S.addStatusReference(0x4a)
+S.addIdentity()
+if (messageLength > 0 || statusCode !== 0) { const status = O.begin(0x7a, 1); O.text(0x12, message, messageAt, messageLength); O.enum(0x18, statusCode); O.end(status, 1) }
 O.end(mark, 3)`,
     }),
   },

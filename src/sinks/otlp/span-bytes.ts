@@ -3,11 +3,13 @@ import { resource, scope } from '../../codec/model-readers.ts'
 import { PartCache } from '../../codec/part-cache.ts'
 import type { RecordType } from '../../codec/record-type.ts'
 import { fieldDecoder, SchemaWalks } from '../../codec/schema-walks.ts'
-import type { AnyValue } from '../../model/any-value.ts'
+import type { AnyValue, KeyValue } from '../../model/any-value.ts'
 import type { ByObjectsObserver } from '../../model/by-objects.ts'
 import type { FragmentRecord } from '../../model/fragment.ts'
+import type { PayloadReference } from '../../model/payload-reference.ts'
 import type { Resource, Scope } from '../../model/span.ts'
 import { NO_DAY } from '../../model/time.ts'
+import { holdsReference, plainValue, referenceAttribute } from './payload-attributes.ts'
 import { ProtoOutput } from './proto-output.ts'
 import { ProtoWriter } from './proto-writer.ts'
 import {
@@ -16,7 +18,7 @@ import {
   SPAN_BYTES_PARAMETERS,
   spanBytesPlan,
 } from './span-bytes-plan.ts'
-import { writeResource, writeSchemaUrl, writeScope, writeValue } from './span-encoder.ts'
+import { writeKeyValue, writeResource, writeSchemaUrl, writeScope, writeValue } from './span-encoder.ts'
 
 const MAX_LENGTH_BYTES = 5
 /** Parts of a long-lived process would pile up; then they are made anew. */
@@ -52,12 +54,15 @@ function compileSpanWalk(type: RecordType): SpanWalk {
 }
 
 /**
- * Encodes records as `ResourceSpans` from their bytes, with no object in between. Takes records that no step has changed and that hold no
- * payload reference; `span-encoder.ts` takes the others, and receivers see the same. The public members up to `encode` are for the walk.
+ * Encodes records as `ResourceSpans` from their bytes, with no object in between. Takes records all of whose spans start on one day;
+ * `span-encoder.ts` takes the others, and receivers see the same. The public members up to `encode` are for the walk.
  */
 export class SpanBytes {
   /** Which of {@link IDENTITY_KEYS} the span has itself, a bit each. */
   ownKeys = 0
+  /** Attributes of payloads, which are to follow those that are being written. */
+  readonly references: KeyValue[] = []
+  #statusReference: PayloadReference | undefined
   readonly #walks: SchemaWalks<SpanWalk>
   readonly #output = new ProtoOutput()
   readonly #nested = new ProtoWriter(1024)
@@ -97,9 +102,32 @@ export class SpanBytes {
     }
   }
 
-  addNested(value: AnyValue): void {
-    writeValue(this.#nested, 2, value)
+  addNested(b: Buffer, keyAt: number, keyLength: number, value: AnyValue): void {
+    const plain = holdsReference(value)
+      ? plainValue(value, b.toString('utf8', keyAt, keyAt + keyLength), this.references)
+      : value
+    writeValue(this.#nested, 2, plain)
     this.#output.raw(this.#nested.take())
+  }
+
+  /** As the field of attributes whose tag this is. */
+  addReferences(tag: number): void {
+    for (const attribute of this.references) {
+      writeKeyValue(this.#nested, tag >>> 3, attribute)
+      this.#output.raw(this.#nested.take())
+    }
+    this.references.length = 0
+  }
+
+  /** Keeps the reference of a status message for {@link addStatusReference}; gives what stands in its place. */
+  takeStatus(reference: PayloadReference): Buffer {
+    this.#statusReference = reference
+    return Buffer.from(reference.preview)
+  }
+
+  addStatusReference(tag: number): void {
+    this.references.push(referenceAttribute('status_message', this.#statusReference!))
+    this.addReferences(tag)
   }
 
   setShared(b: Buffer, resourceAt: number, resourceEnd: number, scopeAt: number, scopeEnd: number): void {
@@ -123,15 +151,14 @@ export class SpanBytes {
    * objects. {@link copyTo} has the bytes, until the next record is encoded.
    */
   encode(record: FragmentRecord): number | undefined {
-    if (record.day === NO_DAY || record.isChanged) return undefined
+    if (record.day === NO_DAY) return undefined
     const walk = this.#walks.get(record.schemaId)
     if (walk === undefined) return undefined
     this.#walk = walk
     for (let place = 0; place < IDENTITY_KEYS.length; place++) this.#identity[place]!.clear()
     const spans = this.#output
     spans.clear()
-    const start = record.memoryStart + record.bodyStart
-    walk.feed(record.memory, start, start + record.byteLength, this, spans)
+    walk.feed(record.memory, record.contentStart, record.contentEnd, this, spans)
     const resource = this.#resource!
     const scope = this.#scope!
     this.#scopeBytes = scope.message.length + spans.size + scope.schemaUrl.length

@@ -118,7 +118,7 @@ function writeAttributes(writer: ProtoWriter, field: number, attributes: readonl
     writeKeyValue(writer, field, attributes[place]!)
 }
 
-function writeKeyValue(writer: ProtoWriter, field: number, entry: KeyValue): void {
+export function writeKeyValue(writer: ProtoWriter, field: number, entry: KeyValue): void {
   const mark = writer.size
   writeValue(writer, 2, entry.value)
   writeText(writer, 1, entry.key)

@@ -81,16 +81,16 @@ export class TraceRecord implements FragmentRecord, SlabPlace {
     return this.#slab().buffer
   }
 
-  get memoryStart(): number {
-    return this.start
+  get contentStart(): number {
+    return this.start + BODY_START
   }
 
-  get isChanged(): boolean {
-    return false
+  get contentEnd(): number {
+    return this.start + this.storedBytes
   }
 
   decode(): SpanBatch | NodeTraceLog {
-    return this.type.decode(this.memory, this.start + BODY_START, this.start + this.storedBytes)
+    return this.type.decode(this.memory, this.contentStart, this.contentEnd)
   }
 
   #slab(): Slab {

@@ -162,9 +162,9 @@ function makeDelivery(
       bytes: Buffer.from(`value ${offset}`),
       bodyStart: 5,
       day: -1,
-      isChanged: false,
       memory: Buffer.from(`value ${offset}`),
-      memoryStart: 0,
+      contentStart: 5,
+      contentEnd: 7,
       schemaId: 7,
       decode: () => {
         throw new Error('not needed here')

@@ -36,9 +36,9 @@ function deliveryOf(offset: number, task = taskOf()): { delivery: Delivery; reco
     bytes: value,
     bodyStart: 5,
     day: -1,
-    isChanged: false,
     memory: value,
-    memoryStart: 0,
+    contentStart: 5,
+    contentEnd: value.length,
     schemaId: 7,
     decode: () => assert.fail('not needed here'),
   }

@@ -1,20 +1,44 @@
+import { AvroOutput } from '../../codec/avro-output.ts'
+import { type Cut, type LargeValueWalk, writeWithReferences } from '../../codec/large-values.ts'
+import { RecordHeader } from '../../codec/record-header.ts'
 import type { FirstArrival } from '../../model/first-arrival.ts'
 import type { FragmentRecord } from '../../model/fragment.ts'
 import type { NodeTraceLog } from '../../model/node-trace-log.ts'
 import type { PayloadReference } from '../../model/payload-reference.ts'
 import type { SpanBatch } from '../../model/span.ts'
-import { isOver } from './is-over.ts'
-import { mapStrings } from './map-strings.ts'
+
+/** Where records are written anew: memory that one of them has at a time. */
+export class ChangedContent {
+  readonly header = new RecordHeader()
+  readonly #out = new AvroOutput()
+  #holder: ChangedRecord | undefined
+
+  /** The content of a record, from the start of the memory on. Valid until another one is asked for. */
+  of(record: ChangedRecord): Buffer {
+    if (this.#holder !== record) {
+      this.#out.begin(0)
+      record.writeTo(this.#out)
+      this.#holder = record
+    }
+    return this.#out.memory
+  }
+
+  get length(): number {
+    return this.#out.position
+  }
+}
 
 /**
- * A record whose large values are payload references. It keeps the references alone, not the decoded record: while a sink is away,
- * a thousand waiting fragments are held as bytes. `bytes` and `hasLargeValue` stay those of the record as it was consumed (a dead letter
- * holds these bytes), so only `decode` gives the changed content.
+ * A record in which references stand in the place of large values, as if its producer had stored them. It keeps the references alone, and is written
+ * anew by whoever reads it: while a sink is away, a thousand waiting fragments are held once. `bytes`, `byteLength` and `hasLargeValue` stay those of
+ * the record as it was consumed (a dead letter holds these bytes).
  */
 export class ChangedRecord implements FragmentRecord {
   readonly #original: FragmentRecord
+  readonly #cuts: readonly Cut[]
   readonly #references: readonly PayloadReference[]
-  readonly #limitBytes: number
+  readonly #walk: LargeValueWalk
+  readonly #content: ChangedContent
   readonly kind: 'spans' | 'log'
   readonly topic: string
   readonly partition: number
@@ -26,23 +50,24 @@ export class ChangedRecord implements FragmentRecord {
   readonly repeatedBytes: number
   readonly hasLargeValue: boolean
   readonly day: number
-  readonly isChanged = true
   readonly bodyStart: number
   readonly schemaId: number
+  readonly contentStart = 0
+  readonly contentEnd: number
 
-  /**
-   * @param references of the values over the limit, in the order of `mapStrings`
-   * @param repeatedBytes what each row says again, without the values that were moved
-   */
+  /** @param references for the values among the cuts, in their order */
   constructor(
     original: FragmentRecord,
+    cuts: readonly Cut[],
     references: readonly PayloadReference[],
-    limitBytes: number,
-    repeatedBytes: number,
+    walk: LargeValueWalk,
+    content: ChangedContent,
   ) {
     this.#original = original
+    this.#cuts = cuts
     this.#references = references
-    this.#limitBytes = limitBytes
+    this.#walk = walk
+    this.#content = content
     this.kind = original.kind
     this.topic = original.topic
     this.partition = original.partition
@@ -51,11 +76,14 @@ export class ChangedRecord implements FragmentRecord {
     this.firstArrival = original.firstArrival
     this.byteLength = original.byteLength
     this.rowCount = original.rowCount
-    this.repeatedBytes = repeatedBytes
     this.hasLargeValue = original.hasLargeValue
-    this.day = original.day
     this.bodyStart = original.bodyStart
     this.schemaId = original.schemaId
+    const memory = content.of(this)
+    this.contentEnd = content.length
+    walk.type.inspect(memory, 0, this.contentEnd, content.header)
+    this.day = content.header.day
+    this.repeatedBytes = content.header.repeatedBytes
   }
 
   get bytes(): Buffer {
@@ -63,21 +91,18 @@ export class ChangedRecord implements FragmentRecord {
   }
 
   get memory(): Buffer {
-    return this.#original.memory
-  }
-
-  get memoryStart(): number {
-    return this.#original.memoryStart
+    return this.#content.of(this)
   }
 
   decode(): SpanBatch | NodeTraceLog {
-    let place = 0
-    return mapStrings(this.#original.decode(), (text) => {
-      if (!isOver(text, this.#limitBytes)) return text
-      const reference = this.#references[place]
-      place += 1
-      if (reference === undefined) throw new Error('a record decodes to more large values than it did before')
-      return reference
-    })
+    return this.#walk.type.decode(this.memory, 0, this.contentEnd)
+  }
+
+  writeTo(out: AvroOutput): void {
+    const { memory, contentStart, contentEnd } = this.#original
+    const references = this.#references
+    writeWithReferences(out, memory, contentStart, contentEnd, this.#cuts, (place) =>
+      this.#walk.writeReference(out, references[place]!),
+    )
   }
 }

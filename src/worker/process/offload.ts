@@ -1,11 +1,17 @@
+import { isUtf8 } from 'node:buffer'
+import {
+  type Cut,
+  compileLargeValueWalk,
+  isValueCut,
+  LargeValues,
+  type LargeValueWalk,
+} from '../../codec/large-values.ts'
+import type { RecordType } from '../../codec/record-type.ts'
+import { SchemaWalks } from '../../codec/schema-walks.ts'
 import type { Fragment, FragmentRecord } from '../../model/fragment.ts'
-import type { NodeTraceLog } from '../../model/node-trace-log.ts'
 import type { PayloadReference } from '../../model/payload-reference.ts'
-import type { SpanBatch } from '../../model/span.ts'
 import type { Logger } from '../../telemetry/logger.ts'
-import { ChangedRecord } from './changed-record.ts'
-import { isOver } from './is-over.ts'
-import { mapStrings } from './map-strings.ts'
+import { ChangedContent, ChangedRecord } from './changed-record.ts'
 
 /** 5 KB of UTF-8: a value of this size stays, one byte more is a payload. */
 export const PAYLOAD_LIMIT_BYTES = 5 * 1024
@@ -19,6 +25,8 @@ export interface PayloadStorage {
 export interface OffloadOptions {
   /** Where payloads go; `undefined`: no object store is configured, and values stay where they are. */
   packer: PayloadStorage | undefined
+  /** The compiled schema of a record that was consumed. */
+  recordTypes: (schemaId: number) => RecordType | undefined
   logger: Logger
   /** Default {@link PAYLOAD_LIMIT_BYTES}. The record types mark records (`hasLargeValue`) by the same limit. */
   limitBytes?: number
@@ -27,17 +35,32 @@ export interface OffloadOptions {
 /** Copying values out of records holds up the event loop; after this many bytes others get their turn. */
 const TURN_BYTES = 1024 * 1024
 
-/** Moves large values to object storage, before anything of a fragment is written anywhere else. */
+/**
+ * Moves large values to object storage, before anything of a fragment is written anywhere else. Values are found in a record's bytes, and the record is
+ * written anew with references in their place, so that all that comes after goes by bytes as if nothing had been large.
+ */
 export class Offload {
   readonly #packer: PayloadStorage | undefined
   readonly #logger: Logger
   readonly #limitBytes: number
+  readonly #walks: SchemaWalks<LargeValueWalk>
+  readonly #found = new LargeValues()
+  readonly #content = new ChangedContent()
   #hasWarned = false
 
   constructor(options: OffloadOptions) {
-    this.#packer = options.packer
-    this.#logger = options.logger
-    this.#limitBytes = options.limitBytes ?? PAYLOAD_LIMIT_BYTES
+    const { packer, recordTypes, logger, limitBytes = PAYLOAD_LIMIT_BYTES } = options
+    this.#packer = packer
+    this.#logger = logger
+    this.#limitBytes = limitBytes
+    this.#walks = new SchemaWalks(recordTypes, compileLargeValueWalk, {
+      noWalk: (schemaId, record, reason) => {
+        logger.warn(
+          { schemaId, record, reason },
+          'a reference has no place in records of this writer schema: their values stay inline, however large',
+        )
+      },
+    })
   }
 
   /**
@@ -51,33 +74,27 @@ export class Offload {
       this.#warnOnce()
       return fragments
     }
-    const found: Found[] = []
+    const pending: Pending[] = []
     let turnBytes = 0
     for (const fragment of fragments.filter(hasLargeValue)) {
       for (const record of fragment.records.filter((each) => each.hasLargeValue)) {
-        const payloads = this.#findPayloads(record)
-        if (payloads.values.length > 0) found.push(payloads)
+        const walk = this.#walks.get(record.schemaId)
+        if (walk === undefined) continue
+        pending.push(this.#store(record, walk, packer, signal))
         turnBytes += record.byteLength
         if (turnBytes < TURN_BYTES) continue
         turnBytes = 0
         await new Promise(setImmediate)
       }
     }
-    const pending = found.map(({ record, values, owner, repeatedBytes }) => ({
-      record,
-      repeatedBytes,
-      stored: Promise.all(values.map((value) => packer.add(value, owner, signal))),
-    }))
-    // The packer has the values now, and lets go of each once it is compressed.
-    found.length = 0
     // The batch is as large as it gets, and waits: so its pack need not wait for more.
     void packer.flush()
+    const references = await Promise.all(pending.map(({ stored }) => stored))
     const changes = new Map<FragmentRecord, FragmentRecord>()
-    await Promise.all(
-      pending.map(async ({ record, repeatedBytes, stored }) => {
-        changes.set(record, new ChangedRecord(record, await stored, this.#limitBytes, repeatedBytes))
-      }),
-    )
+    pending.forEach(({ record, walk, cuts }, place) => {
+      if (references[place]!.length === 0) return
+      changes.set(record, new ChangedRecord(record, cuts, references[place]!, walk, this.#content))
+    })
     return fragments.map((fragment) =>
       fragment.records.some((record) => changes.has(record))
         ? { ...fragment, records: fragment.records.map((record) => changes.get(record) ?? record) }
@@ -85,27 +102,30 @@ export class Offload {
     )
   }
 
-  #findPayloads(record: FragmentRecord): Found {
-    const values: Buffer[] = []
-    const model = record.decode()
-    mapStrings(model, (text) => {
-      if (isOver(text, this.#limitBytes)) values.push(Buffer.from(text))
-      return text
-    })
-    // What was not UTF-8 has become longer.
-    const repeatedBytes = Math.max(0, record.repeatedBytes - this.#movedRepeatedBytes(model))
-    return { record, values, owner: { sid: model.sid, appId: model.appId }, repeatedBytes }
-  }
-
-  /** What the rows of the record need not say again when its large values are references. */
-  #movedRepeatedBytes(model: SpanBatch | NodeTraceLog): number {
-    let bytes = 0
-    if (!('spans' in model)) return bytes
-    mapStrings({ ...model, spans: [] }, (text) => {
-      if (isOver(text, this.#limitBytes)) bytes += Math.max(0, Buffer.byteLength(text) - REFERENCE_BYTES)
-      return text
-    })
-    return bytes
+  /** Gives the large values of a record to the packer, each in memory of its own. */
+  #store(
+    record: FragmentRecord,
+    walk: LargeValueWalk,
+    packer: PayloadStorage,
+    signal: AbortSignal | undefined,
+  ): Pending {
+    const { memory, contentStart } = record
+    const found = this.#found
+    walk.find(memory, contentStart, record.contentEnd, this.#limitBytes, found)
+    const text = (at: number, length: number): string =>
+      memory.toString('utf8', contentStart + at, contentStart + at + length)
+    const owner = { sid: text(found.sidAt, found.sidLength), appId: text(found.appAt, found.appLength) }
+    const { cuts } = found
+    const stored = Promise.all(
+      cuts
+        .filter(isValueCut)
+        .map(({ textStart, end }) =>
+          packer.add(textOf(memory, contentStart + textStart, contentStart + end), owner, signal),
+        ),
+    )
+    // Others get their turn before somebody waits for it; who does is told.
+    stored.catch(() => undefined)
+    return { record, walk, cuts, stored }
   }
 
   #warnOnce(): void {
@@ -118,14 +138,21 @@ export class Offload {
   }
 }
 
-/** Preview and reference, about. */
-const REFERENCE_BYTES = 512
-
-interface Found {
+/** A record whose payloads are being stored. */
+interface Pending {
   readonly record: FragmentRecord
-  readonly values: readonly Buffer[]
-  readonly owner: { sid: string; appId: string }
-  readonly repeatedBytes: number
+  readonly walk: LargeValueWalk
+  readonly cuts: readonly Cut[]
+  readonly stored: Promise<PayloadReference[]>
+}
+
+/** A copy in memory of its own. Bytes that are not UTF-8 become U+FFFD, as wherever a value is read. */
+function textOf(memory: Buffer, start: number, end: number): Buffer {
+  const bytes = memory.subarray(start, end)
+  if (!isUtf8(bytes)) return Buffer.from(bytes.toString('utf8'))
+  const copy = Buffer.allocUnsafeSlow(bytes.length)
+  bytes.copy(copy)
+  return copy
 }
 
 function hasLargeValue(fragment: Fragment): boolean {

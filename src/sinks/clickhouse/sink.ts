@@ -33,8 +33,9 @@ export interface ClickHouseSinkOptions {
 
 /** The server's default of `max_partitions_per_insert_block`. */
 const MAX_DAYS_PER_INSERT = 100
-/** Rows that are made before other work gets its turn. */
-const ROWS_PER_TURN = 4_000
+/** What is made before other work gets its turn: some milliseconds, more while the code is still cold. */
+const ROWS_PER_TURN = 1_000
+const FRAGMENTS_PER_TURN = 250
 const MAX_ROW_BYTES = 64 * 1024 * 1024
 /** A record whose rows take more is no record of a service, but would fill the disk. Its size in Kafka is bounded. */
 const MAX_ROW_BYTES_OF_RECORD = 512 * 1024 * 1024
@@ -187,8 +188,14 @@ export class ClickHouseSink implements Sink {
   ): Promise<void> {
     const blocks = new DayBlocks(() => this.#fragmentRows.take(), this.#limits)
     let reason: string | undefined
+    let sinceTurn = 0
     try {
       for (const fragment of fragments) {
+        if (sinceTurn++ >= FRAGMENTS_PER_TURN) {
+          sinceTurn = 0
+          await setImmediate()
+          throwIfAborted(signal)
+        }
         const [representative] = fragment.records
         if (representative === undefined) continue
         for (const facts of this.#factsWithout(fragment, refusals)) {

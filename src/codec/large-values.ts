@@ -1,4 +1,5 @@
-import type { Plan } from './avro/plan.ts'
+import { incompatible, type Plan } from './avro/plan.ts'
+import type { AvroType } from './avro/schema.ts'
 import type { AvroOutput } from './avro-output.ts'
 import { referenceWriter, type WriteReference } from './payload-references.ts'
 import type { RecordType } from './record-type.ts'
@@ -16,11 +17,12 @@ export interface ValueCut {
   readonly referenceBranch: number
 }
 
-/** The head of a block that tells its size, which will be another one: a block needs not tell it. */
+/** The head of a block that tells its size, which will be another one since a value is cut out of it: a block needs not tell it. */
 export interface BlockCut {
   readonly start: number
   readonly end: number
   readonly itemCount: number
+  readonly blockEnd: number
 }
 
 export function isValueCut(cut: Cut): cut is ValueCut {
@@ -37,14 +39,26 @@ export class LargeValues {
   appLength = 0
 
   addValue(start: number, textStart: number, end: number, referenceBranch: number): void {
+    this.#dropEnded(start)
     this.cuts.push({ start, end, textStart, referenceBranch })
   }
 
-  addBlock(start: number, end: number, itemCount: number): void {
-    this.cuts.push({ start, end, itemCount })
+  addBlock(start: number, end: number, itemCount: number, blockEnd: number): void {
+    this.#dropEnded(start)
+    this.cuts.push({ start, end, itemCount, blockEnd })
   }
 
-  setIds(sidAt: number, sidLength: number, appAt: number, appLength: number): void {
+  /** A block that ended without a value to cut keeps its size. */
+  #dropEnded(position: number): void {
+    const { cuts } = this
+    for (let last = cuts.at(-1); last !== undefined && !isValueCut(last); last = cuts.at(-1)) {
+      if (last.blockEnd > position) return
+      cuts.pop()
+    }
+  }
+
+  end(sidAt: number, sidLength: number, appAt: number, appLength: number): void {
+    this.#dropEnded(Number.POSITIVE_INFINITY)
     this.sidAt = sidAt
     this.sidLength = sidLength
     this.appAt = appAt
@@ -68,25 +82,28 @@ const plan: Plan = {
     sid: { string: (at, length) => `sidAt = ${at} - start; sidLength = ${length}` },
     app_id: { string: (at, length) => `appAt = ${at} - start; appLength = ${length}` },
   },
-  leave: 'F.setIds(sidAt, sidLength, appAt, appLength)',
+  leave: 'F.end(sidAt, sidLength, appAt, appLength)',
 }
 
 /** @throws SiderealError `SIDEREAL_SCHEMA_INCOMPATIBLE` when a reference has no place in records of this writer */
 export function compileLargeValueWalk(type: RecordType): LargeValueWalk {
-  let writeReference: WriteReference | undefined
+  const writers = new Map<AvroType, WriteReference>()
   const find = type.compileWalk<LargeValueWalk['find']>({
     plan,
     parameters: ['limitBytes', 'found'],
     declarations: 'let F, limit = 0, start = 0',
     options: {
       offloadable: ({ tagAt, at, length, referenceBranch, reference }) => {
-        writeReference ??= referenceWriter(reference)
+        if (!writers.has(reference)) writers.set(reference, referenceWriter(reference))
+        if (writers.size > 1) throw incompatible('it has several records named PayloadReference')
         return `if (${length} > limit) F.addValue(${tagAt} - start, ${at} - start, ${at} - start + ${length}, ${referenceBranch})`
       },
-      sizedBlock: (head, items, count) => `F.addBlock(${head} - start, ${items} - start, ${count})`,
+      sizedBlock: ({ head, items, count, end }) =>
+        `F.addBlock(${head} - start, ${items} - start, ${count}, ${end} - start)`,
     },
   })
-  return { type, find, writeReference: writeReference ?? noReference }
+  const [writeReference = noReference] = writers.values()
+  return { type, find, writeReference }
 }
 
 function noReference(): never {

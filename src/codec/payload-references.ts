@@ -22,10 +22,15 @@ const FIELDS: Readonly<Record<string, { kinds: readonly AvroType['kind'][]; writ
 /**
  * Makes the writer of references to stored payloads (so with a key) for a writer's own record of them: its fields, in its order. Fields
  * that we do not know, as a later version may have, get some value of their type.
- * @throws SiderealError `SIDEREAL_SCHEMA_INCOMPATIBLE` when a field is of another type than a reference has
+ * @throws SiderealError `SIDEREAL_SCHEMA_INCOMPATIBLE` when a field lacks, or is of another type than a reference has
  */
 export function referenceWriter(type: AvroType): WriteReference {
   if (type.kind !== 'record') throw incompatible('a payload reference is no record')
+  for (const name of Object.keys(FIELDS)) {
+    // Without any other nobody would find the value again, or could read it.
+    if (name !== 'preview' && !type.fields.some((field) => field.name === name))
+      throw incompatible(`a payload reference has no field "${name}"`)
+  }
   const writers = type.fields.map(({ name, type: fieldType }) => {
     const field = Object.hasOwn(FIELDS, name) ? FIELDS[name] : undefined
     return field === undefined
@@ -74,7 +79,9 @@ function anyValueWriter(type: AvroType, depth: number): WriteReference {
     case 'union': {
       const nullBranch = type.branches.findIndex(({ kind }) => kind === 'null')
       const branch = Math.max(0, nullBranch)
-      const write = anyValueWriter(type.branches[branch]!, depth + 1)
+      const branchType = type.branches[branch]
+      if (branchType === undefined) throw incompatible('a field of a payload reference is an empty union')
+      const write = anyValueWriter(branchType, depth + 1)
       return (out, reference) => {
         out.branch(branch)
         write(out, reference)

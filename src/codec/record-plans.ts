@@ -38,6 +38,9 @@ const ANY_VALUE_BRANCHES = [
 
 // ------------------------------------------------------------------ inspect
 
+/** Safe integers, whatever their logical type. */
+const CHECKED_NUMBER: Plan = { number: () => '' }
+
 /** A payload reference that decoding would refuse. */
 export const INSPECTED_REFERENCE: Plan = {
   enter: 'hasReference = true',
@@ -47,6 +50,9 @@ export const INSPECTED_REFERENCE: Plan = {
         `if (!${equalsText(at, length, 'zstd')} && !${equalsText(at, length, 'identity')}) bad(p, 'a payload reference has an unknown encoding')`,
     },
     sha256: { fixed: { size: 32, code: () => '' } },
+    offset: CHECKED_NUMBER,
+    length: CHECKED_NUMBER,
+    size: CHECKED_NUMBER,
   },
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { PayloadReference } from '../model/payload-reference.ts'
 import type { SpanBatch } from '../model/span.ts'
 import { anyWriterSchema, withDefaults } from './any-writer.testing.ts'
 import { anyNodeTraceLog, anySpanBatch } from './arbitraries.testing.ts'
@@ -229,4 +230,37 @@ test('an integer of ten bytes is read to its last bit, and one of more than 64 b
   for (const last of [2, 3, 0x7f, 0x80]) {
     assert.throws(() => inspect(last), { code: 'SIDEREAL_RECORD_INVALID' })
   }
+})
+
+test('a number of a payload reference beyond 2^53 is refused at intake, whatever logical type its writer gives it', () => {
+  const schema = rewriteSchema(spanBatch, (record, fields) =>
+    record === 'PayloadReference'
+      ? fields.map((field) =>
+          field.name === 'size'
+            ? { ...field, type: { type: 'long', logicalType: 'timestamp-nanos' } }
+            : field,
+        )
+      : fields,
+  )
+  const type = compile(schema)
+  const reference = (size: number) =>
+    new PayloadReference({
+      key: 'k',
+      offset: 0,
+      length: 1,
+      size,
+      sha256: 'ab'.repeat(32),
+      encoding: 'zstd',
+      preview: '',
+    })
+  const [batch] = fc.sample(anySpanBatch, { numRuns: 1, seed: 1 })
+  const inspect = (size: number) => {
+    const attributes = [{ key: 'a', value: reference(size) }]
+    const bytes = avscType(schema).toBuffer(
+      batchToAvsc({ ...batch!, resource: { ...batch!.resource, attributes } }),
+    )
+    type.inspect(bytes, 0, bytes.length, header)
+  }
+  inspect(Number.MAX_SAFE_INTEGER)
+  assert.throws(() => inspect(2 ** 60), { code: 'SIDEREAL_RECORD_INVALID' })
 })

@@ -51,8 +51,8 @@ export interface Call {
 export interface WalkOptions {
   /** Code at each string that may be offloaded: those beside a PayloadReference in a union. */
   offloadable?: (text: OffloadableText) => string
-  /** Code at each block of an array or a map that tells its size: positions of its head and of its first item, and the count of its items. */
-  sizedBlock?: (head: string, items: string, count: string) => string
+  /** Code at each block of an array or a map that tells its size. */
+  sizedBlock?: (block: SizedBlock) => string
   /** Plans for records that are skipped otherwise, by name without namespace. */
   skipped?: Record<string, Plan>
 }
@@ -65,6 +65,14 @@ export interface OffloadableText {
   /** The branch for references beside it: its index, and the writer’s record. */
   readonly referenceBranch: number
   readonly reference: AvroType
+}
+
+/** A block that tells its size: names of the positions of its head, of its first item and of its end, and of the count of its items. */
+export interface SizedBlock {
+  readonly head: string
+  readonly items: string
+  readonly end: string
+  readonly count: string
 }
 
 export function incompatible(what: string): SiderealError {

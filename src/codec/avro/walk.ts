@@ -244,7 +244,8 @@ if (${length} < 128 && (${length} & 1) === 0) { ${length} >>>= 1; if (${length} 
     const end = this.variable()
     const { sizedBlock } = this.#options
     const head = sizedBlock === undefined ? '' : this.variable()
-    const onSized = sizedBlock === undefined ? '' : `if (Q >= 0) { ${sizedBlock(head, 'p', 'N')} }`
+    const place = { head, items: 'p', end: 'Q', count: 'N' }
+    const onSized = sizedBlock === undefined ? '' : `if (Q >= 0) { ${sizedBlock(place)} }`
     return `for (;;) {
 ${head === '' ? '' : `const ${head} = p`}
 let ${count} = b[p++], ${end} = -1

@@ -272,6 +272,7 @@ export class SpanBytes {
     this.#lookup = lookup
     this.#firstRow = this.#block.rows
     this.#starts.reset()
+    this.#references.clear()
     const { memory } = record
     walk.feed(memory, record.contentStart, record.contentEnd, this)
     lookup?.addRecord(memory, this.#ids, this.#starts, record.receivedAtMs)

@@ -5,8 +5,6 @@ import type { ReferenceWriter } from './attribute-writer.ts'
 export const PAYLOAD_LIST = { status: 0, attributes: 1, events: 2, links: 3 } as const
 export type PayloadList = (typeof PAYLOAD_LIST)[keyof typeof PAYLOAD_LIST]
 
-const LIST_NAMES = ['', '', 'events', 'links'] as const
-
 /** Payload references of one span, in whatever order a walk meets them. */
 export class SpanReferences {
   /** Of the event or the link in its list. */
@@ -24,11 +22,16 @@ export class SpanReferences {
   get prefix(): string {
     const { list } = this
     if (list === PAYLOAD_LIST.attributes) return 'attributes.'
-    return `${LIST_NAMES[list]}.${this.place}.attributes.`
+    return `${list === PAYLOAD_LIST.events ? 'events' : 'links'}.${this.place}.attributes.`
   }
 
   add(path: string, reference: PayloadReference): void {
     this.#found.push({ list: this.list, path, reference })
+  }
+
+  /** Forgets those of a span that was left half read. */
+  clear(): void {
+    this.#found.length = 0
   }
 
   /** Ends the row of the span. */

@@ -158,6 +158,7 @@ export class SpanBytes {
     for (let place = 0; place < IDENTITY_KEYS.length; place++) this.#identity[place]!.clear()
     const spans = this.#output
     spans.clear()
+    this.references.length = 0
     walk.feed(record.memory, record.contentStart, record.contentEnd, this, spans)
     const resource = this.#resource!
     const scope = this.#scope!

@@ -16,6 +16,7 @@ export class ChangedContent {
   /** The content of a record, from the start of the memory on. Valid until another one is asked for. */
   of(record: ChangedRecord): Buffer {
     if (this.#holder !== record) {
+      this.#holder = undefined
       this.#out.begin(0)
       record.writeTo(this.#out)
       this.#holder = record
@@ -29,8 +30,8 @@ export class ChangedContent {
 }
 
 /**
- * A record in which references stand in the place of large values, as if its producer had stored them. It keeps the references alone, and is written
- * anew by whoever reads it: while a sink is away, a thousand waiting fragments are held once. `bytes`, `byteLength` and `hasLargeValue` stay those of
+ * A record in which references stand in the place of large values, as if its producer had stored them. It keeps the references and where they
+ * belong, and is written anew by whoever reads it: while a sink is away, a thousand waiting fragments are held once. `bytes`, `byteLength` and `hasLargeValue` stay those of
  * the record as it was consumed (a dead letter holds these bytes).
  */
 export class ChangedRecord implements FragmentRecord {
@@ -55,7 +56,10 @@ export class ChangedRecord implements FragmentRecord {
   readonly contentStart = 0
   readonly contentEnd: number
 
-  /** @param references for the values among the cuts, in their order */
+  /**
+   * @param references for the values among the cuts, in their order
+   * @throws SiderealError `SIDEREAL_RECORD_INVALID` when the writer's schema takes no references at such a place: deeper than values may be nested
+   */
   constructor(
     original: FragmentRecord,
     cuts: readonly Cut[],

@@ -8,6 +8,7 @@ import {
 } from '../../codec/large-values.ts'
 import type { RecordType } from '../../codec/record-type.ts'
 import { SchemaWalks } from '../../codec/schema-walks.ts'
+import { isSiderealError } from '../../model/errors.ts'
 import type { Fragment, FragmentRecord } from '../../model/fragment.ts'
 import type { PayloadReference } from '../../model/payload-reference.ts'
 import type { Logger } from '../../telemetry/logger.ts'
@@ -91,9 +92,9 @@ export class Offload {
     void packer.flush()
     const references = await Promise.all(pending.map(({ stored }) => stored))
     const changes = new Map<FragmentRecord, FragmentRecord>()
-    pending.forEach(({ record, walk, cuts }, place) => {
-      if (references[place]!.length === 0) return
-      changes.set(record, new ChangedRecord(record, cuts, references[place]!, walk, this.#content))
+    pending.forEach((one, place) => {
+      const changed = this.#change(one, references[place]!)
+      if (changed !== undefined) changes.set(one.record, changed)
     })
     return fragments.map((fragment) =>
       fragment.records.some((record) => changes.has(record))
@@ -116,16 +117,33 @@ export class Offload {
       memory.toString('utf8', contentStart + at, contentStart + at + length)
     const owner = { sid: text(found.sidAt, found.sidLength), appId: text(found.appAt, found.appLength) }
     const { cuts } = found
-    const stored = Promise.all(
-      cuts
-        .filter(isValueCut)
-        .map(({ textStart, end }) =>
-          packer.add(textOf(memory, contentStart + textStart, contentStart + end), owner, signal),
-        ),
-    )
+    const values = cuts
+      .filter(isValueCut)
+      .map(({ textStart, end }) => textOf(memory, contentStart + textStart, contentStart + end))
+    const stored = Promise.all(values.map((value) => packer.add(value, owner, signal)))
     // Others get their turn before somebody waits for it; who does is told.
     stored.catch(() => undefined)
     return { record, walk, cuts, stored }
+  }
+
+  /** Undefined when its values stay inline after all. */
+  #change(
+    { record, cuts, walk }: Pending,
+    references: readonly PayloadReference[],
+  ): FragmentRecord | undefined {
+    if (references.length === 0) return undefined
+    try {
+      return new ChangedRecord(record, cuts, references, walk, this.#content)
+    } catch (error) {
+      // It would be so at each attempt, and hold all that is behind it.
+      if (!isSiderealError(error, 'SIDEREAL_RECORD_INVALID')) throw error
+      const { topic, partition, offset, schemaId } = record
+      this.#logger.warn(
+        { topic, partition, offset, schemaId, reason: error.message },
+        'a record takes no payload references: its values stay inline, however large',
+      )
+      return undefined
+    }
   }
 
   #warnOnce(): void {

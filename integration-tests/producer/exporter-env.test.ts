@@ -151,7 +151,7 @@ test('over TLS a receiver is believed by the authority that the variables name, 
     ...http,
     OTEL_EXPORTER_OTLP_CERTIFICATE: join(authority.folder, 'none.pem'),
   })
-  assert.match(String(first), /^an OTLP exporter cannot be made.*none\.pem/)
+  assert.match(String(first), /^an exporter beside Kafka failed.*none\.pem/)
   assert.match(String(last), /failed to shut down/)
   assert.deepEqual(others, [])
 })

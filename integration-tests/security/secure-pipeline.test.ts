@@ -3,12 +3,17 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import kafkajs from 'kafkajs'
+import { createKafka } from '../../src/kafka/client.ts'
 import { openClickHouse } from '../../src/storage/clickhouse/client.ts'
+import { silentLogger } from '../../src/telemetry/logger.ts'
 import { freshName } from '../support/fresh.ts'
 import { CliProcess, until } from '../worker/worker-for-tests.ts'
 import { runScript } from './run-script.ts'
-import { type Env, secretForms, startSecureServers, without } from './secure-servers.ts'
+import { type Env, KAFKA_USER, secretForms, startSecureServers, without } from './secure-servers.ts'
 
+const { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePatternTypes } = kafkajs
 const { authority, kafka, env, servers } = await startSecureServers()
 const folder = mkdtempSync(join(tmpdir(), 'sidereal-secure-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
@@ -82,6 +87,36 @@ describe('with TLS to every server', () => {
       for (const secret of secretForms(own))
         assert.ok(!logs.join('\n').includes(secret), `a log holds ${secret}`)
     })
+  }
+})
+
+test('a service that may not write to its topic keeps its spans, says so, and sends them once it may', async () => {
+  const name = freshName('forbidden')
+  const own: Env = { ...env, SIDEREAL_TOPIC: name, SIDEREAL_DEAD_LETTER_TOPIC: `${name}.dead-letters` }
+  const setup = await new CliProcess(['setup'], own).ended
+  assert.equal(setup.code, 0, setup.stderr)
+  const admin = createKafka({ brokers: [kafka.address] }, { clientId: 'tests', logger: silentLogger }).admin()
+  await admin.connect()
+  try {
+    const rule = {
+      principal: `User:${KAFKA_USER.name}`,
+      host: '*',
+      resourceType: AclResourceTypes.TOPIC,
+      resourceName: name,
+      resourcePatternType: ResourcePatternTypes.LITERAL,
+    }
+    const allowed = { ...rule, operation: AclOperationTypes.ALL, permissionType: AclPermissionTypes.ALLOW }
+    const denied = { ...rule, operation: AclOperationTypes.WRITE, permissionType: AclPermissionTypes.DENY }
+    await admin.createAcls({ acl: [allowed, denied] })
+    const running = runScript('tracing-process.ts', ['60000'], own)
+    await sleep(6_000)
+    await admin.deleteAcls({ filters: [denied] })
+    const { stdout, stderr } = await running
+    assert.match(stderr, /give its user the rights/)
+    const { isFlushed, spans } = JSON.parse(stdout)
+    assert.deepEqual([isFlushed, spans.accepted, spans.sent], [true, 10, 10], stderr)
+  } finally {
+    await admin.disconnect()
   }
 })
 

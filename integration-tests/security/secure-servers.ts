@@ -28,6 +28,7 @@ export async function startSecureServers() {
   const kafka = new KafkaServer({
     ...options('kafka'),
     users: [KAFKA_USER],
+    hasAuthorizer: true,
     listeners: [
       { name: 'sasl', protocol: 'SASL_SSL', keyStorePath },
       { name: 'mutual', protocol: 'SSL', keyStorePath, clientCaPath: authority.caPath },

@@ -29,6 +29,8 @@ export interface KafkaServerOptions extends LocalServerOptions {
   listeners?: readonly KafkaListener[]
   /** Who may come in by a listener with SASL. */
   users?: readonly KafkaUser[]
+  /** Whether ACLs count. Who comes by the plain listener may do all, and so may everybody where a resource has none. */
+  hasAuthorizer?: boolean
   /**
    * One port a broker, on which a proxy of a test listens: each broker gets a second listener, whose clients are told these ports in
    * place of its own. Clients of `address` go past the proxies, and so do the brokers among themselves.
@@ -189,7 +191,7 @@ export class KafkaServer implements LocalServer {
     const proxied = (port: number | undefined) =>
       proxyPort === undefined ? '' : `,PROXIED://127.0.0.1:${port}`
     const voters = this.#nodes().map((id) => `${id}@127.0.0.1:${this.#controllerPort(id)}`)
-    const { listeners = [], users = [] } = this.#options
+    const { listeners = [], users = [], hasAuthorizer = false } = this.#options
     const doors = listeners.map(
       ({ name }) => `${name.toUpperCase()}://127.0.0.1:${this.#listenerPort(node, name)}`,
     )
@@ -201,6 +203,7 @@ export class KafkaServer implements LocalServer {
       `advertised.listeners=${[`PLAINTEXT://${broker}`, ...doors].join(',')}${proxied(proxyPort)}`,
       `${protocolMap(listeners)},PROXIED:PLAINTEXT`,
       ...listenerProperties(listeners, users),
+      ...(hasAuthorizer ? AUTHORIZER : []),
       'inter.broker.listener.name=PLAINTEXT',
       'controller.listener.names=CONTROLLER',
       `log.dirs=${dataFolder}`,
@@ -225,6 +228,12 @@ export class KafkaServer implements LocalServer {
     return `${lines.join('\n')}\n`
   }
 }
+
+const AUTHORIZER = [
+  'authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+  'super.users=User:ANONYMOUS',
+  'allow.everyone.if.no.acl.found=true',
+]
 
 const LOGGING = `status = error
 appender.out.type = Console

@@ -21,7 +21,14 @@ test('what would fail with each request or each send is refused at the start, by
     'identityPeers.allow': { identityPeers: { allow: [/10\..*/] } },
     'identityPeers.deny': { identityPeers: { deny: ['10.0.0.0/33'] } },
   }
-  for (const [name, part] of Object.entries(wrong)) {
+  const cases = [
+    ...Object.entries(wrong),
+    ['serviceName', { serviceName: undefined }] as const,
+    ['exporters', { exporters: [{ kind: 'file' }] }] as const,
+    ['exporters', { exporters: [{ kind: 'otlp', protocol: 'grpc' }] }] as const,
+    ['exporters', { exporters: [{ kind: 'otlp', protocol: 'http', url: 'http://x:1' }] }] as const,
+  ]
+  for (const [name, part] of cases) {
     assert.throws(() => initTracing({ serviceName: 'x', ...part } as TracingConfig), {
       code: 'SIDEREAL_CONFIG_INVALID',
       message: new RegExp(`^${name.replace('.', '\\.')}\\b`),

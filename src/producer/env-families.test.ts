@@ -3,12 +3,14 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { ROOT_CONTEXT } from '@opentelemetry/api'
+import { context, defaultTextMapGetter, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api'
 import { silentLogger } from '../telemetry/logger.ts'
+import { boxOfContext } from './identity.ts'
 import { NodeTraceLog } from './node-trace-log.ts'
 import { Spool } from './spool.ts'
+import { Trace } from './trace-context.ts'
 import { tracingConfigFromEnv } from './tracing-config.ts'
-import { TracingService } from './tracing-service.ts'
+import { initTracing, TracingService } from './tracing-service.ts'
 
 function read(env: Record<string, string>) {
   const warnings: string[][] = []
@@ -191,4 +193,75 @@ test('a disabled service records and publishes nothing, nor what others have lef
   assert.deepEqual([service.stats().spans.accepted, service.stats().logs.accepted], [0, 0])
   assert.equal(await service.shutdown(), true)
   assert.equal(service.stats().spans.recovered, 0)
+})
+
+test('a disabled service passes a caller’s trace on as it came, with its sampling decision and identity, and begins none', (t) => {
+  const service = initTracing({ serviceName: 'off', isDisabled: true, logger: silentLogger })
+  t.after(() => service.shutdown(0))
+  const came = { traceparent: `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01`, baggage: 'sid=s-1,app_id=app' }
+  const below = Trace.extractContext(came)
+  const sent = context.with(below, () =>
+    new (service.getSpan())().start('by hand', () =>
+      service.tracer.startActiveSpan('by tracer', () =>
+        trace.getTracer('other').startActiveSpan('instrumented', () => Trace.injectContext()),
+      ),
+    ),
+  )
+  assert.equal(sent['traceparent'], came.traceparent)
+  assert.deepEqual(new Set(String(sent['baggage']).split(',')), new Set(came.baggage.split(',')))
+  const own = service.tracer.startActiveSpan('root', () => Trace.injectContext())
+  assert.equal(own['traceparent'], undefined)
+})
+
+test('a disabled service believes no more callers than another one', (t) => {
+  const service = initTracing({
+    serviceName: 'off',
+    isDisabled: true,
+    identityPeers: { publicEndpoint: true },
+    logger: silentLogger,
+  })
+  t.after(() => service.shutdown(0))
+  const carrier = {
+    traceparent: `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01`,
+    baggage: 'sid=evil,app_id=evil',
+  }
+  const inbound = propagation.extract(ROOT_CONTEXT, carrier)
+  service.tracer.startActiveSpan(
+    'server',
+    { attributes: { 'network.peer.address': '10.0.0.1' } },
+    inbound,
+    () => assert.ok(!JSON.stringify(Trace.injectContext()).includes('evil')),
+  )
+})
+
+test('the propagator for an OpenTelemetry of somebody else’s has the rules of the configuration', (t) => {
+  const service = new TracingService({
+    serviceName: 'beside',
+    identityPeers: { publicEndpoint: true },
+    logger: silentLogger,
+  })
+  t.after(() => service.shutdown(0))
+  const carrier = {
+    traceparent: `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01`,
+    baggage: 'sid=evil,app_id=evil',
+  }
+  const inbound = service.propagator.extract(ROOT_CONTEXT, carrier, defaultTextMapGetter)
+  assert.notEqual(boxOfContext(inbound)?.identity.sid, 'evil')
+  const open = new TracingService({ serviceName: 'beside', logger: silentLogger })
+  t.after(() => open.shutdown(0))
+  assert.equal(
+    boxOfContext(open.propagator.extract(ROOT_CONTEXT, carrier, defaultTextMapGetter))?.identity.sid,
+    'evil',
+  )
+})
+
+test('variables of the source that nothing reads are told', () => {
+  const { warnings } = read({ KAFKA_TOPIC: 'logs', KAFKA_TIMEOUT: '5', OTEL_TRACES_SAMPLER_ARG: '0.5' })
+  const [problems = []] = warnings
+  for (const name of ['KAFKA_TOPIC', 'KAFKA_TIMEOUT', 'OTEL_TRACES_SAMPLER_ARG'])
+    assert.ok(
+      problems.some((problem) => problem.startsWith(`${name}: without effect`)),
+      name,
+    )
+  assert.deepEqual(read({ KAFKA_TOPIC: 'logs', SIDEREAL_TOPIC: 'traces' }).warnings, [])
 })

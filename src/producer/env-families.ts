@@ -70,7 +70,7 @@ export function settingsFromFamilies(env: Env): { settings: FamilySettings; prob
   const spanLimits = Object.fromEntries(limits.filter(([, value]) => value !== undefined))
   const sampler = samplerOf(env, problems)
   const { exporters, problems: exporterProblems } = exportersFromEnv(env)
-  problems.push(...exporterProblems, ...otherPropagators(env), ...queueSizes(env))
+  problems.push(...exporterProblems, ...otherPropagators(env), ...queueSizes(env), ...ofSourceOnly(env))
   const isDisabled = booleanOf(env, 'OTEL_SDK_DISABLED', problems, false)
   // Whoever meant something else than false gets the safe one.
   const isPublic = booleanOf(env, 'SIDEREAL_PRODUCER_PUBLIC_ENDPOINT', problems, true)
@@ -105,9 +105,25 @@ function queueSizes(env: Env): string[] {
     : [`${set.join(', ')}: without effect, the queue for Kafka is bounded by SIDEREAL_PRODUCER_QUEUE_BYTES`]
 }
 
+/** Whoever comes from the source's library would look for the records elsewhere. */
+function ofSourceOnly(env: Env): string[] {
+  const problems: string[] = []
+  if (textOf(env, 'KAFKA_TOPIC') !== undefined && textOf(env, 'SIDEREAL_TOPIC') === undefined)
+    problems.push(
+      'KAFKA_TOPIC: without effect, it names the topic of JSON logs; SIDEREAL_TOPIC names that of the records',
+    )
+  if (textOf(env, 'KAFKA_TIMEOUT') !== undefined)
+    problems.push('KAFKA_TIMEOUT: without effect, nothing waits for Kafka but flush and shutdown')
+  return problems
+}
+
 function samplerOf(env: Env, problems: string[]): Sampler | undefined {
   const name = textOf(env, 'OTEL_TRACES_SAMPLER')
-  if (name === undefined) return undefined
+  if (name === undefined) {
+    if (textOf(env, 'OTEL_TRACES_SAMPLER_ARG') !== undefined)
+      problems.push('OTEL_TRACES_SAMPLER_ARG: without effect, OTEL_TRACES_SAMPLER is not set')
+    return undefined
+  }
   const [, parentBased, kind = ''] = /^(parentbased_)?(.*)$/.exec(name) ?? []
   const root = rootSampler(kind, env, problems)
   if (root !== undefined) return parentBased === undefined ? root : new ParentBasedSampler({ root })

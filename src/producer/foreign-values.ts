@@ -1,3 +1,5 @@
+import { types } from 'node:util'
+
 /** More than a record, or a text that anybody reads, has room for. */
 const MAX_VALUES = 1_000_000
 
@@ -60,6 +62,16 @@ export function plainText(value: unknown): string {
 /** What stands in the place of a value that could not be read. */
 export function failureText(error: unknown): string {
   return `[${plainText(error)}]`
+}
+
+/**
+ * What stands for an object that has a form of its own: of an error, which has no fields to see, its name and message; of one with `toJSON` what
+ * that gives. Undefined = its fields say it.
+ */
+export function ownForm(value: object): { readonly form: unknown } | undefined {
+  if (types.isNativeError(value) || value instanceof Error) return { form: plainText(value) }
+  const toJson = (value as { readonly toJSON?: unknown }).toJSON
+  return typeof toJson === 'function' ? { form: toJson.call(value) as unknown } : undefined
 }
 
 /** A name, or a field that is a text: callers without types give anything (`addEvent(undefined)`, `updateName(5)`). */

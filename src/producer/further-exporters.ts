@@ -8,9 +8,11 @@ import {
   type SpanExporter,
   type SpanProcessor,
 } from '@opentelemetry/sdk-trace'
-import type { Logger } from '../telemetry/logger.ts'
+import { systemClock } from '../model/clock.ts'
+import { type Logger, RepeatedWarnings } from '../telemetry/logger.ts'
 import { FileSpanExporter, type FileSpanExporterOptions } from './file-span-exporter.ts'
 import { withIdentityAttributes } from './identity-attributes.ts'
+import { TellingExporter } from './telling-exporter.ts'
 
 /** An OTLP receiver beside Kafka. */
 export interface OtlpExporterConfig {
@@ -36,28 +38,30 @@ export type FurtherExporter =
 
 /** A batch processor for each; what OTLP needs is loaded by those who use it only. */
 export function furtherProcessors(exporters: readonly FurtherExporter[], logger: Logger): SpanProcessor[] {
+  const warnings = new RepeatedWarnings(logger, systemClock)
   return exporters.map((config) => {
-    const processor = new BatchSpanProcessor({ exporter: exporterOf(config, logger) })
+    const exporter = new TellingExporter(exporterOf(config), warnings, nameOf(config))
+    const processor = new BatchSpanProcessor({ exporter })
     // The lines of the file have fields for it.
     return config.kind === 'file' ? processor : withIdentityAttributes(processor)
   })
 }
 
-function exporterOf(config: FurtherExporter, logger: Logger): SpanExporter {
+/** For the log: without what a URL may hold of secrets. */
+function nameOf(config: FurtherExporter): string {
+  if (config.kind === 'console') return 'console'
+  if (config.kind === 'file') return `file ${config.path}`
+  return `otlp ${config.protocol} ${URL.parse(config.url)?.host ?? ''}`.trimEnd()
+}
+
+function exporterOf(config: FurtherExporter): SpanExporter {
   switch (config.kind) {
     case 'console':
       return new ConsoleSpanExporter()
     case 'file':
       return new FileSpanExporter(config)
     case 'otlp':
-      return new LazySpanExporter(
-        () => loadOtlp(config),
-        (error) =>
-          logger.warn(
-            { protocol: config.protocol, cause: String(error) },
-            'an OTLP exporter cannot be made: its spans are lost, those for Kafka are not; it is tried again with each batch',
-          ),
-      )
+      return new LazySpanExporter(() => loadOtlp(config))
   }
 }
 
@@ -89,14 +93,10 @@ async function readTls({ caPath, certPath, keyPath }: NonNullable<OtlpExporterCo
 /** An exporter that is loaded when the first spans come, or with a later batch when that failed. */
 export class LazySpanExporter implements SpanExporter {
   readonly #load: () => Promise<SpanExporter>
-  readonly #onFirstFailure: (error: Error) => void
   #loaded: Promise<SpanExporter> | undefined
-  #hasFailed = false
 
-  /** `onFirstFailure` is told once why it could not be loaded. */
-  constructor(load: () => Promise<SpanExporter>, onFirstFailure: (error: Error) => void) {
+  constructor(load: () => Promise<SpanExporter>) {
     this.#load = load
-    this.#onFirstFailure = onFirstFailure
   }
 
   export(spans: ReadableSpan[], resultCallback: (result: ExportResult) => void): void {
@@ -112,8 +112,6 @@ export class LazySpanExporter implements SpanExporter {
       },
       (error: Error) => {
         this.#loaded = undefined
-        if (!this.#hasFailed) this.#onFirstFailure(error)
-        this.#hasFailed = true
         resultCallback({ code: ExportResultCode.FAILED, error })
       },
     )

@@ -1,5 +1,8 @@
 /** The package entry `sidereal/producer`: what a service imports. */
 
+export type { KafkaConnection } from '../kafka/client.ts'
+export type { Compression } from '../kafka/codecs.ts'
+export { isSiderealError, SiderealError } from '../model/errors.ts'
 export type { Usage } from '../model/node-trace-log.ts'
 export {
   type ParsedSid,
@@ -8,7 +11,9 @@ export {
   type SidGeneratorOptions,
   type SidParts,
 } from '../model/sid.ts'
+export type { Logger } from '../telemetry/logger.ts'
 export type { BaggageHostRules } from './baggage-hosts.ts'
+export type { DropReason, ItemStats } from './delivery-counts.ts'
 export { FileSpanExporter, type FileSpanExporterOptions } from './file-span-exporter.ts'
 export type { FurtherExporter, OtlpExporterConfig } from './further-exporters.ts'
 export type { Identity } from './identity.ts'
@@ -22,6 +27,7 @@ export type { RunResult } from './run-to-end.ts'
 export { SidSpanProcessor } from './sid-span-processor.ts'
 export { Span, type SpanInit } from './span.ts'
 export { SpanLevel } from './span-level.ts'
+export type { SpoolSettings } from './spool-overflow.ts'
 export type { StartOptions } from './start-options.ts'
 export { type Carrier, SidPropagator, Trace } from './trace-context.ts'
 export { type SidConfig, type TracingConfig, tracingConfigFromEnv } from './tracing-config.ts'

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type AnyValue, KeyValueList } from '../model/any-value.ts'
 import { toAnyValue, toKeyValues } from './json-value.ts'
+import { pythonJson } from './python-json.ts'
 
 test('numbers are int64 where OpenTelemetry sends an int that fits, else double', () => {
   const cases: [unknown, AnyValue][] = [
@@ -89,5 +90,38 @@ test('a value that throws when it is looked at is a text that says so, and takes
       { key: 'list', value: [null, 'second'] },
       { key: 'last', value: 'here' },
     ],
+  )
+})
+
+test('an error is its name and message, what has toJSON is what that gives, and one that throws says so', () => {
+  class Money {
+    toJSON(): unknown {
+      return { amount: 5 }
+    }
+  }
+  const throwing = {
+    toJSON(): never {
+      throw new TypeError('no')
+    },
+  }
+  const itself = {
+    toJSON(): unknown {
+      return itself
+    },
+  }
+  assert.deepEqual(
+    toAnyValue([new RangeError('too far'), new URL('http://x/y'), new Money(), throwing, itself]),
+    [
+      'RangeError: too far',
+      'http://x/y',
+      new KeyValueList([{ key: 'amount', value: 5n }]),
+      '[TypeError: no]',
+      null,
+    ],
+  )
+  const faults = { nonFinite: 0, replacedSurrogates: 0 }
+  assert.equal(
+    pythonJson({ error: new RangeError('too far'), url: new URL('http://x/y'), money: new Money() }, faults),
+    '{"error": "RangeError: too far", "url": "http://x/y", "money": {"amount": 5}}',
   )
 })

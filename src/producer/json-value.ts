@@ -1,5 +1,5 @@
 import { type AnyValue, type KeyValue, KeyValueList } from '../model/any-value.ts'
-import { entriesOf, failureText, ValueWalk } from './foreign-values.ts'
+import { entriesOf, failureText, ownForm, ValueWalk } from './foreign-values.ts'
 
 const MAX_DEPTH = 64
 const INT64_MIN = -(2n ** 63n)
@@ -49,7 +49,8 @@ function objectOf(value: object, walk: ValueWalk): AnyValue {
   // Not `map`, which leaves the holes of a list as they are.
   if (Array.isArray(value) || value instanceof Set) return Array.from(value, (item) => convert(item, walk))
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString()
-  return new KeyValueList(keyValuesOf(value, walk))
+  const own = ownForm(value)
+  return own === undefined ? new KeyValueList(keyValuesOf(value, walk)) : convert(own.form, walk)
 }
 
 function keyValuesOf(object: object, walk: ValueWalk): KeyValue[] {

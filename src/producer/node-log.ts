@@ -86,15 +86,17 @@ export class NodeLog {
 
   /** Announces a node that follows: its `id` or its node id. A trace waits for it. */
   setNextNodeId(id: string): void {
-    this.nextLogIds.add(id)
+    this.#quietly(() => this.nextLogIds.add(id))
   }
 
+  /** Begins the node anew, now. */
   setStart(): void {
     this.startTime = this.#nowMs()
     this.endTime = this.startTime
     this.#isEnded = false
   }
 
+  /** Ends the node, now. */
   setEnd(): void {
     this.endTime = this.#nowMs()
     this.duration = this.endTime - numberOf(this.startTime)
@@ -116,40 +118,47 @@ export class NodeLog {
     this.nodeFirstCostTime = seconds
   }
 
+  /** Adds what the node read; a key that is there is replaced. */
   appendInputData(key: string, value: unknown): void {
-    this.#put(() => {
+    this.#quietly(() => {
       this.data.input[asText(key)] = value
     })
   }
 
+  /** Adds what the node produced; a key that is there is replaced. */
   appendOutputData(key: string, value: unknown): void {
-    this.#put(() => {
+    this.#quietly(() => {
       this.data.output[asText(key)] = value
     })
   }
 
+  /** Adds what the node was set up with; keys that are there are replaced. */
   appendConfigData(values: Readonly<Record<string, unknown>>): void {
-    this.#put(() => {
+    this.#quietly(() => {
       for (const [key, value] of fieldsOf(values)) this.data.config[key] = value
     })
   }
 
   /** Replaces the counts that are given. */
   appendUsageData(usage: Partial<Usage>): void {
-    this.data.usage = { ...this.data.usage, ...wholeCounts(usage) }
+    this.#quietly(() => {
+      this.data.usage = { ...this.data.usage, ...wholeCounts(usage) }
+    })
   }
 
+  /** Adds a line of level INFO, with the local time. */
   addInfoLog(text: string): void {
     this.#addLog('INFO', text)
   }
 
+  /** Adds a line of level ERROR, with the local time. The node stays as it is: `runningStatus` says whether it failed. */
   addErrorLog(text: string): void {
     this.#addLog('ERROR', text)
   }
 
   /** What is published: a copy, in the form of the record. Input, output and configuration keep their JSON types. */
   toRecord(sid: string): NodeLogRecord {
-    const { input, output, config, usage } = this.data
+    const { input, output, config, usage } = this.data ?? {}
     return {
       id: recordText(this.id),
       sid: recordText(this.sid) || sid,
@@ -159,7 +168,7 @@ export class NodeLog {
       funcId: recordText(this.funcId),
       funcType: recordText(this.funcType),
       funcName: recordText(this.funcName),
-      nextLogIds: [...this.nextLogIds].map(recordText).sort(),
+      nextLogIds: [...(this.nextLogIds ?? [])].map(recordText).sort(),
       startTimeMs: whole(this.startTime),
       endTimeMs: whole(this.endTime),
       durationMs: whole(this.duration),
@@ -173,19 +182,19 @@ export class NodeLog {
         config: recordFields(config),
         usage: countsOf(usage),
       },
-      logs: this.logs.map(recordText),
+      logs: [...(this.logs ?? [])].map(recordText),
       extra: [],
     }
   }
 
-  /** Maps of data can be assigned, and what takes no entry must not fail the request. */
-  #put(entry: () => void): void {
+  /** Fields can be assigned where there are no types, and what takes no entry must not fail the request. */
+  #quietly(entry: () => void): void {
     harmless(entry, undefined)
   }
 
   #addLog(level: string, message: string): void {
     const line = { level, message, time: localTime(new Date(this.#nowMs())) }
-    this.logs.push(pythonJson(line, { nonFinite: 0, replacedSurrogates: 0 }))
+    this.#quietly(() => this.logs.push(pythonJson(line, { nonFinite: 0, replacedSurrogates: 0 })))
   }
 }
 
@@ -195,7 +204,7 @@ export function recordText(value: unknown): string {
 }
 
 /** A map of a record. What was assigned in its place and is none is its entry `value`. */
-function recordFields(value: unknown): KeyValue[] {
+export function recordFields(value: unknown): KeyValue[] {
   if (value === undefined || value === null) return []
   return typeof value === 'object' ? toKeyValues(value) : [{ key: 'value', value: toAnyValue(value) }]
 }

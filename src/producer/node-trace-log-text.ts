@@ -51,7 +51,7 @@ export function fieldsOfLog(log: NodeTraceLog): Record<string, unknown> {
     status: log.status && { code: log.status.code, message: log.status.message },
     usage: fieldsOfUsage(log.usage),
     version: log.version,
-    trace: log.trace.map((node) => fieldsOfNode(node, log.sid, isOfWorkflow)),
+    trace: nodesOf(log.trace).map((node) => fieldsOfNode(node, log.sid, isOfWorkflow)),
   })
 }
 
@@ -62,7 +62,7 @@ function allThere(fields: Record<string, unknown>): Record<string, unknown> {
 }
 
 function fieldsOfNode(node: NodeLog, sid: string, isOfWorkflow: boolean): Record<string, unknown> {
-  const { input, output, config, usage } = node.data
+  const { input, output, config, usage } = node.data ?? {}
   return allThere({
     id: node.id,
     sid: node.sid === '' ? sid : node.sid,
@@ -72,7 +72,7 @@ function fieldsOfNode(node: NodeLog, sid: string, isOfWorkflow: boolean): Record
     func_id: node.funcId,
     func_type: node.funcType,
     func_name: node.funcName,
-    next_log_ids: new Set([...node.nextLogIds].map(asText).sort()),
+    next_log_ids: new Set([...(node.nextLogIds ?? [])].map(asText).sort()),
     start_time: node.startTime,
     end_time: node.endTime,
     // A default tuple of the original, which came to be its mark of a node that never ended.
@@ -84,6 +84,11 @@ function fieldsOfNode(node: NodeLog, sid: string, isOfWorkflow: boolean): Record
     data: { input, output, config, usage: fieldsOfUsage(usage) },
     logs: node.logs,
   })
+}
+
+/** The field can be assigned where there are no types. */
+export function nodesOf(nodes: readonly NodeLog[]): readonly NodeLog[] {
+  return Array.isArray(nodes) ? nodes : []
 }
 
 function fieldsOfUsage(usage: NodeTraceLog['usage'] | null | undefined): Record<string, number> | null {

@@ -181,3 +181,30 @@ test('data, usage and status that were assigned and are none neither throw into 
   assert.equal(text.status, null)
   assert.deepEqual(text.trace[0]?.data, { input: null, output: 'sunny', config: {}, usage: null })
 })
+
+test('whatever a caller without types assigns, no method throws, and the log is written and published', () => {
+  const log = new NodeTraceLog({ sid: 's' })
+  const node = new NodeLog({ nodeId: 'n', nodeType: 't', nodeName: 'N' })
+  const loose = node as unknown as Record<string, unknown>
+  log.addNodeLog(node)
+  for (const name of ['data', 'nextLogIds', 'logs']) loose[name] = null
+  node.setNextNodeId('next')
+  node.appendInputData('k', 1)
+  node.appendConfigData({ k: 1 })
+  node.appendUsageData({ totalTokens: 1 })
+  node.addInfoLog('x')
+  node.setEnd()
+  log.setEnd()
+  log.appendUsageData({ totalTokens: 2 })
+  assert.equal(JSON.parse(log.toJsonString()).trace.length, 1)
+  assert.deepEqual(log.toRecord(nobody).trace[0]?.logs, [])
+  log.usage = { totalTokens: 7 }
+  assert.equal(log.usage.totalTokens, 7)
+  const looseLog = log as unknown as Record<string, unknown>
+  for (const name of ['trace', 'srv', 'srvTag']) looseLog[name] = null
+  log.addSrv('k', 1)
+  log.addNodeLog(node)
+  log.setEnd()
+  assert.equal(JSON.parse(log.toJsonString()).usage.total_tokens, 7)
+  assert.deepEqual(log.toRecord(nobody).trace, [])
+})

@@ -2,14 +2,15 @@ import { context as contextApi, diag, trace } from '@opentelemetry/api'
 import type { NodeTraceLog as NodeTraceLogRecord, Usage } from '../model/node-trace-log.ts'
 import { uuidV7 } from '../model/uuid-v7.ts'
 import { asText } from './foreign-values.ts'
+import { harmless } from './harmless.ts'
 import { boxOfContext, type Identity, type IdentityBox, isValidSid, isValidValue } from './identity.ts'
-import { toKeyValues } from './json-value.ts'
 import {
   countsOf,
   durationOf,
   NO_USAGE,
   type NodeLog,
   numberOf,
+  recordFields,
   recordText,
   whole,
   wholeCounts,
@@ -18,11 +19,13 @@ import {
   fieldsOfLog,
   type LargeTextStore,
   type NodeTraceLogTextFaults,
+  nodesOf,
   textOf,
   textWithStore,
 } from './node-trace-log-text.ts'
 import { Trace } from './trace-context.ts'
 
+/** What is known of a request when its log is made; all of it can be set later, too. */
 export interface NodeTraceLogInit {
   /** Default: the identity of the active request when the log is made, and again when it is published. */
   readonly sid?: string
@@ -132,14 +135,23 @@ export class NodeTraceLog {
     for (const part of this.#leftToRequest) if (this[part] === this.#copied[part]) this[part] = known[part]
   }
 
+  /** Tokens of the log's own and, once it has ended, of its nodes. What is assigned replaces those of its own. */
   get usage(): Readonly<Usage> {
     return this.#usage
   }
+
+  set usage(usage: Partial<Usage>) {
+    this.#ownUsage = countsOf(usage)
+    this.#usage = this.#hasNodesUsage ? this.#usageWithNodes() : { ...this.#ownUsage }
+  }
+
+  /** Sets the question, as the assignment does. */
 
   addQuestion(question: string): void {
     this.question = question
   }
 
+  /** Sets the answer, as the assignment does. */
   addAnswer(answer: string): void {
     this.answer = answer
   }
@@ -149,9 +161,12 @@ export class NodeTraceLog {
     this.firstFrameDuration = durationMs
   }
 
+  /** What the service says of itself: an entry of `srv` and of `srvTag`. */
   addSrv(key: string, value: unknown): void {
-    this.srv[asText(key)] = value
-    this.srvTag[asText(key)] = value
+    harmless(() => {
+      this.srv[asText(key)] = value
+      this.srvTag[asText(key)] = value
+    }, undefined)
   }
 
   /** Tokens that no node accounts for. After `setEnd` they are added to those of the nodes, too. */
@@ -160,6 +175,7 @@ export class NodeTraceLog {
     this.#usage = this.#hasNodesUsage ? this.#usageWithNodes() : { ...this.#ownUsage }
   }
 
+  /** Begins the log anew, now. */
   setStart(): void {
     this.startTime = this.#nowMs()
     this.endTime = this.startTime
@@ -174,14 +190,20 @@ export class NodeTraceLog {
   }
 
   #usageWithNodes(): Usage {
-    return this.trace.reduce((sum, { data }) => addUsage(sum, data.usage), this.#ownUsage)
+    return nodesOf(this.trace).reduce((sum, { data }) => addUsage(sum, data?.usage), this.#ownUsage)
   }
 
+  /** How the request ended: 0 = well. */
   setStatus(code: number, message: string): void {
     this.status = { code, message }
   }
 
+  /** Adds nodes in the order in which they ran. */
   addNodeLog(nodes: NodeLog | readonly NodeLog[]): void {
+    harmless(() => this.#addNodes(nodes), undefined)
+  }
+
+  #addNodes(nodes: NodeLog | readonly NodeLog[]): void {
     for (const node of Array.isArray(nodes) ? nodes : [nodes]) {
       // Of a node that was not made there is nothing to say.
       if (!node) continue
@@ -245,12 +267,12 @@ export class NodeTraceLog {
       endTimeMs: whole(this.endTime),
       durationMs: whole(this.duration),
       firstFrameDurationMs: durationOf(this.firstFrameDuration),
-      srv: toKeyValues(this.srv),
-      srvTag: toKeyValues(this.srvTag),
+      srv: recordFields(this.srv),
+      srvTag: recordFields(this.srvTag),
       status: { code: whole(this.status?.code), message: recordText(this.status?.message) },
       usage: { ...this.#usage },
       version: recordText(this.version),
-      trace: this.trace.map((node) => node.toRecord(sid)),
+      trace: nodesOf(this.trace).map((node) => node.toRecord(sid)),
       extra: [],
     }
   }
@@ -262,7 +284,7 @@ function partOf(value: unknown): string {
   return isValidValue(text) ? text : ''
 }
 
-function addUsage(a: Usage, b: Usage): Usage {
+function addUsage(a: Usage, b: Usage | undefined): Usage {
   const { questionTokens, promptTokens, completionTokens, totalTokens } = countsOf(b)
   return {
     questionTokens: a.questionTokens + questionTokens,

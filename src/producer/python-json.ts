@@ -1,4 +1,4 @@
-import { entriesOf, failureText, ValueWalk } from './foreign-values.ts'
+import { entriesOf, failureText, ownForm, ValueWalk } from './foreign-values.ts'
 
 /** What could not be written as it was: the text says something else in its place. */
 export interface JsonTextFaults {
@@ -62,6 +62,8 @@ function objectOf(value: object, faults: JsonTextFaults, walk: ValueWalk): strin
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'null' : `"${value.toISOString()}"`
   if (Array.isArray(value) || value instanceof Set)
     return `[${Array.from(value, (item) => write(item, faults, walk)).join(', ')}]`
+  const own = ownForm(value)
+  if (own !== undefined) return write(own.form, faults, walk)
   const fields = entriesOf(value).filter(([, item]) => item !== undefined)
   return `{${fields.map(([key, item]) => `${textOf(key, faults)}: ${write(item, faults, walk)}`).join(', ')}}`
 }

@@ -9,6 +9,7 @@ import { registerInstrumentations } from '@opentelemetry/instrumentation'
 import { GrpcInstrumentation } from '@opentelemetry/instrumentation-grpc'
 import { HttpInstrumentation } from '@opentelemetry/instrumentation-http'
 import { UndiciInstrumentation } from '@opentelemetry/instrumentation-undici'
+import type { ReadableSpan } from '@opentelemetry/sdk-trace'
 import { recordSpans } from './recorded-spans.testing.ts'
 import { Span } from './span.ts'
 import { Trace } from './trace-context.ts'
@@ -146,6 +147,27 @@ async function spansOf(count: number): Promise<void> {
   assert.equal(spans.ended.length, count)
 }
 
+/** Of the spans of one request. */
+const PARENTS = [
+  'CLIENT < entry',
+  'SERVER < CLIENT',
+  'entry < nothing',
+  'left < work',
+  'right < work',
+  'work < SERVER',
+]
+
+/** Each span and its parent, which has to be among them. */
+function parentsAmong(members: readonly ReadableSpan[]): string[] {
+  const byId = new Map(members.map((span) => [span.spanContext().spanId, span]))
+  const label = ({ name, kind }: ReadableSpan) => (kind === SpanKind.INTERNAL ? name : SpanKind[kind])
+  const parents = members.map((span) => {
+    const parent = byId.get(span.parentSpanContext?.spanId ?? '')
+    return `${label(span)} < ${parent === undefined ? 'nothing' : label(parent)}`
+  })
+  return parents.sort()
+}
+
 for (const [name, call] of calls) {
   test(`a request through ${name} keeps its SID, and each span has the right parent`, async () => {
     const { sid, answer } = await new Span({ appId: 'app' }).start('entry', async (span) => ({
@@ -156,21 +178,7 @@ for (const [name, call] of calls) {
     assert.match(String(answer.headers['baggage']), /app_id=app/)
     await spansOf(6)
     assert.deepEqual(sidsOf(spans.ended), new Set([sid]))
-    const byId = new Map(spans.ended.map((span) => [span.spanContext().spanId, span]))
-    const label = ({ name, kind }: { name: string; kind: SpanKind }) =>
-      kind === SpanKind.INTERNAL ? name : SpanKind[kind]
-    const parents = spans.ended.map((span) => {
-      const parent = byId.get(span.parentSpanContext?.spanId ?? '')
-      return `${label(span)} < ${parent === undefined ? 'nothing' : label(parent)}`
-    })
-    assert.deepEqual(parents.sort(), [
-      'CLIENT < entry',
-      'SERVER < CLIENT',
-      'entry < nothing',
-      'left < work',
-      'right < work',
-      'work < SERVER',
-    ])
+    assert.deepEqual(parentsAmong(spans.ended), PARENTS)
     for (const span of spans.ended) assert.equal(spans.identityOf(span).appId, 'app')
   })
 }
@@ -210,7 +218,7 @@ test('Kafka headers keep the SID: bytes, as a consumer gets them', () => {
   assert.equal(spans.named('consume').parentSpanContext?.spanId, spans.named('produce').spanContext().spanId)
 })
 
-test(`${REQUESTS} interleaved requests never mix, through http, timers and promises`, async () => {
+test(`${REQUESTS} interleaved requests never mix, and keep their parents, through http, timers and promises`, async () => {
   const answers = await Promise.all(
     Array.from({ length: REQUESTS }, (_, i) =>
       new Span({ uid: `user-${i}` }).start('entry', async (span) => ({
@@ -228,6 +236,7 @@ test(`${REQUESTS} interleaved requests never mix, through http, timers and promi
     const own = members.get(sid) ?? []
     assert.equal(own.length, 6)
     assert.equal(new Set(own.map((span) => span.spanContext().traceId)).size, 1)
+    assert.deepEqual(parentsAmong(own), PARENTS)
     for (const span of own) assert.equal(spans.identityOf(span).uid, `user-${i}`)
   }
 })

@@ -126,3 +126,9 @@ test('an INFO text that no span will have whole stands whole in the NodeLog', ()
   new Span().addInfoEvent(text, node)
   assert.equal(logLines(node)[0], `INFO ${text}`, 'outside any span')
 })
+
+test('an event without attributes is a line of the NodeLog, too', () => {
+  const node = new NodeLog({ nodeId: 'n', nodeType: 't', nodeName: 'N' })
+  new Span().start('alone', (span) => span.addEvent('cache miss', undefined, undefined, node))
+  assert.match(node.logs[0] ?? '', /"message": "cache miss"/)
+})

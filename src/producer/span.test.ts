@@ -290,3 +290,44 @@ test('a span has the kind and the links that it was started with; what is neithe
     [[linked.spanId, undefined]],
   )
 })
+
+test('messages that are handled under one active span have a trace and an identity each, when they are roots', () => {
+  new Span({ sid: 'poll', uid: 'nobody' }).start('poll', (poll) => {
+    for (const name of ['a', 'b']) {
+      const links = [{ context: poll.getOtlpSpan().spanContext() }]
+      new Span({ sid: `sid-${name}`, uid: `user-${name}` }).start(name, { root: true, links }, (span) => {
+        span.start(`${name}-below`, () => undefined)
+      })
+    }
+    assert.equal(poll.sid, 'poll')
+  })
+  for (const name of ['a', 'b']) {
+    const root = spans.named(name)
+    assert.equal(root.parentSpanContext, undefined)
+    assert.equal(root.links.length, 1)
+    for (const span of [root, spans.named(`${name}-below`)]) {
+      assert.deepEqual(
+        [spans.identityOf(span).sid, spans.identityOf(span).uid],
+        [`sid-${name}`, `user-${name}`],
+      )
+      assert.equal(span.spanContext().traceId, root.spanContext().traceId)
+    }
+  }
+  assert.equal(spans.identityOf(spans.named('poll')).sid, 'poll')
+})
+
+test('identity can be assigned, as in the Python library', () => {
+  new Span().start('assigned', (span) => {
+    span.sid = 'sid-assigned'
+    span.appId = 'app'
+    span.uid = 'user'
+    span.chatId = 'chat'
+    assert.deepEqual([span.sid, span.appId, span.uid, span.chatId], ['sid-assigned', 'app', 'user', 'chat'])
+  })
+  assert.deepEqual(spans.identityOf(spans.named('assigned')), {
+    sid: 'sid-assigned',
+    appId: 'app',
+    uid: 'user',
+    chatId: 'chat',
+  })
+})

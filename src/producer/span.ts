@@ -3,6 +3,7 @@ import {
   context as contextApi,
   INVALID_SPAN_CONTEXT,
   type Span as OtelSpan,
+  ROOT_CONTEXT,
   type SpanStatus,
   SpanStatusCode,
   type TimeInput,
@@ -67,16 +68,36 @@ export class Span implements Disposable {
     return this.#identity('sid')
   }
 
+  /** As `setIdentity({ sid })`: the way of the Python library. */
+  set sid(sid: string) {
+    this.setIdentity({ sid })
+  }
+
+  /** The app of this span's request, as {@link sid}; empty when nobody has said it. */
   get appId(): string {
     return this.#identity('appId')
   }
 
+  set appId(appId: string) {
+    this.setIdentity({ appId })
+  }
+
+  /** The user of this span's request, as {@link sid}; empty when nobody has said it. */
   get uid(): string {
     return this.#identity('uid')
   }
 
+  set uid(uid: string) {
+    this.setIdentity({ uid })
+  }
+
+  /** The chat of this span's request, as {@link sid}; empty when nobody has said it. */
   get chatId(): string {
     return this.#identity('chatId')
+  }
+
+  set chatId(chatId: string) {
+    this.setIdentity({ chatId })
   }
 
   /** Says who the request belongs to: for all its spans in this process, or, before a start, for what is started from here. Empty parts say nothing. */
@@ -144,6 +165,7 @@ export class Span implements Disposable {
     })
   }
 
+  /** Sets several attributes, each as `setAttribute` does. */
   setAttributes(attributes: Readonly<Record<string, unknown>>, nodeLog?: NodeLog): this {
     return this.#quietly(() => {
       this.getOtlpSpan().setAttributes(attributesOf(attributes))
@@ -151,6 +173,7 @@ export class Span implements Disposable {
     })
   }
 
+  /** Sets OpenTelemetry's status: of this span alone, not of those above it. */
   setStatus(status: SpanStatus, nodeLog?: NodeLog): this {
     return this.#quietly(() => {
       this.getOtlpSpan().setStatus(status)
@@ -185,7 +208,8 @@ export class Span implements Disposable {
   ): this {
     return this.#quietly(() => {
       this.getOtlpSpan().addEvent(asText(name), attributesOf(attributes), time)
-      if (attributes !== undefined) nodeLog?.addInfoLog(`${asText(name)}=${attributeText(attributes)}`)
+      const said = attributes === undefined ? '' : `=${attributeText(attributes)}`
+      nodeLog?.addInfoLog(`${asText(name)}${said}`)
     })
   }
 
@@ -244,9 +268,13 @@ export class Span implements Disposable {
   }
 
   #start(name: string, options: StartOptions): Span {
-    const { traceContext } = options
+    const { traceContext, root } = options
     // Of a caller without types it may be null.
-    const parent = traceContext ? Trace.extractContext(traceContext, contextApi.active()) : this.#parent()
+    const parent = traceContext
+      ? Trace.extractContext(traceContext, contextApi.active())
+      : root === true
+        ? ROOT_CONTEXT
+        : this.#parent()
     const span = this.#tracer.startSpan(name, otelOptions(options), parent)
     const context = trace.setSpan(parent, span)
     boxOfContext(context)?.override(this.#given)

@@ -10,6 +10,8 @@ export interface StartOptions {
   readonly kind?: SpanKind
   /** Spans of other traces that this one has to do with: those of the messages of a batch, say. */
   readonly links?: readonly Link[]
+  /** True: the span begins a trace of its own, with an identity of its own, whatever is active: one of many messages, say. Not together with `traceContext`, which goes first. */
+  readonly root?: boolean
   /** What `Trace.injectContext` wrote elsewhere: the span continues that trace. */
   readonly traceContext?: Carrier
   /** Adds `::` and the name of the callback to the span's name (source description: `add_source_function_name`). */

@@ -28,6 +28,7 @@ export interface SidConfig {
 
 /** How a service publishes its traces. Everything but `serviceName` has a default. */
 export interface TracingConfig {
+  /** OpenTelemetry's `service.name`, by which its spans are found. */
   readonly serviceName: string
   /** Default: `127.0.0.1:9092`. */
   readonly kafka?: KafkaConnection
@@ -63,7 +64,7 @@ export interface TracingConfig {
   readonly spanLimits?: SpanLimits
   /** Processors that get the same spans: exporters to other places. */
   readonly spanProcessors?: readonly SpanProcessor[]
-  /** True: nothing is recorded or published; context still travels (`OTEL_SDK_DISABLED`). Default false. */
+  /** True: nothing is recorded or published; a caller's trace and identity are passed on as they came (`OTEL_SDK_DISABLED`). Default false. */
   readonly isDisabled?: boolean
   /** Where the counts of delivery are read as metrics. Default: the global one, which is to be set before `initTracing` is called. */
   readonly meterProvider?: MeterProvider

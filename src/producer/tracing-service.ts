@@ -1,7 +1,13 @@
-import { context as contextApi, metrics, propagation, type Tracer, trace } from '@opentelemetry/api'
+import {
+  context as contextApi,
+  metrics,
+  propagation,
+  type TextMapPropagator,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import {
-  AlwaysOffSampler,
   AlwaysOnSampler,
   ParentBasedSampler,
   type SpanExporter,
@@ -25,6 +31,7 @@ import { KafkaSpanExporter } from './kafka-span-exporter.ts'
 import type { NodeTraceLog } from './node-trace-log.ts'
 import { NodeTraceLogPublisher } from './node-trace-log-publisher.ts'
 import { OtherProcessors } from './other-processors.ts'
+import { PassingTracer } from './passing-tracer.ts'
 import { PeerNotingSampler } from './peer-noting-sampler.ts'
 import { RecordEncoder } from './record-encoder.ts'
 import { RecordQueue } from './record-queue.ts'
@@ -72,6 +79,8 @@ export class TracingService {
   readonly tracer: Tracer
   /** For an OpenTelemetry that somebody else has set up: as one of its span processors it sends spans here, and flushes with it. `shutdown` stays this service's. */
   readonly spanProcessor: SpanProcessor
+  /** Carries trace and identity between services, as `baggageHosts` and `identityPeers` allow it: for an OpenTelemetry that somebody else has set up. */
+  readonly propagator: TextMapPropagator
   readonly #sids: SidGenerator
   readonly #producer: CheckedProducer
   readonly #queue: RecordQueue
@@ -149,13 +158,12 @@ export class TracingService {
       spanLimits: { eventCountLimit: 1_000, ...config.spanLimits },
       spanProcessors: [this.spanProcessor, ...others],
       sampler: new PeerNotingSampler(
-        this.#isDisabled
-          ? new AlwaysOffSampler()
-          : (config.sampler ?? new ParentBasedSampler({ root: new AlwaysOnSampler() })),
+        config.sampler ?? new ParentBasedSampler({ root: new AlwaysOnSampler() }),
       ),
     })
     this.#others = new OtherProcessors(this.#provider, others, logger)
-    this.tracer = this.#provider.getTracer(config.serviceName)
+    this.propagator = new SidPropagator(config.baggageHosts, config.identityPeers)
+    this.tracer = this.#isDisabled ? new PassingTracer() : this.#provider.getTracer(config.serviceName)
   }
 
   /** For a batch processor of somebody else's: as `spanProcessor`, but of spans that had no SID from it the attribute `sid`, else the trace id, is the SID. */
@@ -164,20 +172,17 @@ export class TracingService {
   }
 
   /** Makes this the process's tracer provider, context manager and propagator. What somebody else has set before stays his: a warning. */
-  register({
-    baggageHosts,
-    identityPeers,
-  }: Pick<TracingConfig, 'baggageHosts' | 'identityPeers'> = {}): void {
+  register(): void {
     const taken: string[] = []
     const note = (name: string, isOurs: boolean, disable: () => void) => {
       if (isOurs) this.#unregister.push(disable)
       else taken.push(name)
     }
-    note('tracer provider', trace.setGlobalTracerProvider(this.#provider), () => trace.disable())
+    const provider = this.#isDisabled ? { getTracer: () => this.tracer } : this.#provider
+    note('tracer provider', trace.setGlobalTracerProvider(provider), () => trace.disable())
     const manager = new AsyncLocalStorageContextManager().enable()
     note('context manager', contextApi.setGlobalContextManager(manager), () => contextApi.disable())
-    const propagator = new SidPropagator(baggageHosts, identityPeers)
-    note('propagator', propagation.setGlobalPropagator(propagator), () => propagation.disable())
+    note('propagator', propagation.setGlobalPropagator(this.propagator), () => propagation.disable())
     if (taken.length > 0) this.#logger.warn({ taken }, ALREADY_SET)
   }
 
@@ -204,6 +209,7 @@ export class TracingService {
     if (!this.#isDisabled) this.#publisher.publish(log)
   }
 
+  /** What became of all spans and logs so far. Cheap: counts are kept, not made. */
   stats(): TracingStats {
     return {
       spans: this.#queue.stats('spans'),
@@ -294,6 +300,6 @@ export class TracingService {
  */
 export function initTracing(config: TracingConfig = tracingConfigFromEnv(process.env)): TracingService {
   const service = new TracingService(config)
-  service.register(config)
+  service.register()
   return service
 }

@@ -5,7 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { ROOT_CONTEXT, trace } from '@opentelemetry/api'
-import { type SpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
+import {
+  AlwaysOffSampler,
+  InMemorySpanExporter,
+  SimpleSpanProcessor,
+  type SpanProcessor,
+  TracerProvider,
+} from '@opentelemetry/sdk-trace'
 import { silentLogger } from '../telemetry/logger.ts'
 import { Span } from './span.ts'
 import { Trace } from './trace-context.ts'
@@ -290,4 +296,26 @@ test('a logger that the service has closed already keeps nothing from being coun
   assert.equal(await service.shutdown(50), false)
   assert.doesNotThrow(() => service.tracer.startSpan('after', {}, ROOT_CONTEXT).end())
   assert.equal(service.stats().spans.dropped.shutdown, 2)
+})
+
+test('sampler and limits of the configuration hold for its spans, and without limits a span has up to a thousand events', async (t) => {
+  const eventsOf = async (config: Partial<TracingConfig>): Promise<number | undefined> => {
+    const memory = new InMemorySpanExporter()
+    const service = new TracingService({
+      serviceName: 'limited',
+      kafka: { brokers: ['127.0.0.1:1'] },
+      logger: silentLogger,
+      spanProcessors: [new SimpleSpanProcessor({ exporter: memory })],
+      ...config,
+    })
+    t.after(() => service.shutdown(0))
+    const span = service.tracer.startSpan('x', {}, ROOT_CONTEXT)
+    for (let event = 0; event < 1_100; event++) span.addEvent(`event ${event}`)
+    span.end()
+    await service.flush(0)
+    return memory.getFinishedSpans()[0]?.events.length
+  }
+  assert.equal(await eventsOf({}), 1_000)
+  assert.equal(await eventsOf({ spanLimits: { eventCountLimit: 3 } }), 3)
+  assert.equal(await eventsOf({ sampler: new AlwaysOffSampler() }), undefined)
 })

@@ -142,11 +142,10 @@ export class NodeTraceLog {
 
   set usage(usage: Partial<Usage>) {
     this.#ownUsage = countsOf(usage)
-    this.#usage = this.#hasNodesUsage ? this.#usageWithNodes() : { ...this.#ownUsage }
+    this.#countUsage()
   }
 
   /** Sets the question, as the assignment does. */
-
   addQuestion(question: string): void {
     this.question = question
   }
@@ -172,7 +171,7 @@ export class NodeTraceLog {
   /** Tokens that no node accounts for. After `setEnd` they are added to those of the nodes, too. */
   appendUsageData(usage: Partial<Usage>): void {
     this.#ownUsage = { ...this.#ownUsage, ...wholeCounts(usage) }
-    this.#usage = this.#hasNodesUsage ? this.#usageWithNodes() : { ...this.#ownUsage }
+    this.#countUsage()
   }
 
   /** Begins the log anew, now. */
@@ -186,11 +185,12 @@ export class NodeTraceLog {
     this.endTime = this.#nowMs()
     this.duration = this.endTime - numberOf(this.startTime)
     this.#hasNodesUsage = true
-    this.#usage = this.#usageWithNodes()
+    this.#countUsage()
   }
 
-  #usageWithNodes(): Usage {
-    return nodesOf(this.trace).reduce((sum, { data }) => addUsage(sum, data?.usage), this.#ownUsage)
+  #countUsage(): void {
+    const nodes = this.#hasNodesUsage ? nodesOf(this.trace) : []
+    this.#usage = nodes.reduce((sum, { data }) => addUsage(sum, data?.usage), { ...this.#ownUsage })
   }
 
   /** How the request ended: 0 = well. */

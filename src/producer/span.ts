@@ -268,13 +268,7 @@ export class Span implements Disposable {
   }
 
   #start(name: string, options: StartOptions): Span {
-    const { traceContext, root } = options
-    // Of a caller without types it may be null.
-    const parent = traceContext
-      ? Trace.extractContext(traceContext, contextApi.active())
-      : root === true
-        ? ROOT_CONTEXT
-        : this.#parent()
+    const parent = this.#parentFor(options)
     const span = this.#tracer.startSpan(name, otelOptions(options), parent)
     const context = trace.setSpan(parent, span)
     boxOfContext(context)?.override(this.#given)
@@ -289,6 +283,12 @@ export class Span implements Disposable {
       context: contextApi.active(),
     }
     return new Span({ tracer: this.#tracer }, own)
+  }
+
+  #parentFor({ traceContext, root }: StartOptions): Context {
+    // Of a caller without types it may be null.
+    if (traceContext) return Trace.extractContext(traceContext, contextApi.active())
+    return root === true ? ROOT_CONTEXT : this.#parent()
   }
 
   /** Within its own request what is active counts (baggage of the service's own), elsewhere what was active when this span began. */

@@ -46,7 +46,7 @@ export function pushRecordContext(columns: RecordColumns, context: RecordContext
   columns.version.push(context.version)
 }
 
-/** The same for all rows of a span batch at once; batches of one append have it once. */
+/** As {@link pushRecordContext}, for all rows of a span batch at once. What is made of the append time is kept: neighbours often have the same. */
 export class RecordContextColumns {
   readonly #columns: RecordColumns
   #receivedAtMs = Number.NaN

@@ -15,13 +15,13 @@ export const DROP_REASONS = [
 ] as const
 export type DropReason = (typeof DROP_REASONS)[number]
 
-/** Spans or logs since the start: `accepted` = `waiting` + `spooled` + `sent` + all of `dropped`, at any time. */
+/** Spans or logs since the start: `accepted` = `waiting` + `spooled` + `sent` + all of `dropped`, at any time; each is a count of its own. */
 export interface ItemStats {
   /** What the service ended or published, and what was found in the spool of a process that is gone. */
   readonly accepted: number
   /** The part of `accepted` that came from the spool of a process that is gone. */
   readonly recovered: number
-  /** Held in memory only. */
+  /** Held in memory only, encoded or not yet. */
   readonly waiting: number
   /** Held on disk. */
   readonly spooled: number
@@ -37,11 +37,17 @@ export function droppedOf({ dropped }: ItemStats): number {
 
 export type ItemsByKind = Record<RecordKind, number>
 
+export interface HeldItems {
+  /** In memory only. */
+  readonly waiting: number
+  /** On disk. */
+  readonly spooled: number
+}
+
 interface Counts {
   accepted: number
   recovered: number
   sent: number
-  gone: number
   readonly dropped: Record<DropReason, number>
 }
 
@@ -52,22 +58,22 @@ export class DeliveryCounts {
   readonly #counts: Record<RecordKind, Counts> = { spans: newCounts(), log: newCounts() }
   readonly #logger: Logger
   readonly #topic: string
-  readonly #spooled: (kind: RecordKind) => number
+  readonly #held: (kind: RecordKind) => HeldItems
   #lastLogMs = Number.NEGATIVE_INFINITY
   #restTimer: NodeJS.Timeout | undefined
   #isUnreported = false
 
-  /** `spooled` gives what is on disk. */
-  constructor(logger: Logger, topic: string, spooled: (kind: RecordKind) => number) {
+  /** `held` gives what is neither sent nor dropped, from where it lies. */
+  constructor(logger: Logger, topic: string, held: (kind: RecordKind) => HeldItems) {
     this.#logger = logger
     this.#topic = topic
-    this.#spooled = spooled
+    this.#held = held
   }
 
   stats(kind: RecordKind): ItemStats {
-    const { accepted, recovered, sent, gone, dropped } = this.#counts[kind]
-    const spooled = this.#spooled(kind)
-    return { accepted, recovered, waiting: accepted - gone - spooled, spooled, sent, dropped: { ...dropped } }
+    const { accepted, recovered, sent, dropped } = this.#counts[kind]
+    const { waiting, spooled } = this.#held(kind)
+    return { accepted, recovered, waiting, spooled, sent, dropped: { ...dropped } }
   }
 
   accept(kind: RecordKind, items: number): void {
@@ -81,12 +87,10 @@ export class DeliveryCounts {
 
   send(kind: RecordKind, items: number): void {
     this.#counts[kind].sent += items
-    this.#counts[kind].gone += items
   }
 
   drop(kind: RecordKind, items: number, reason: DropReason, cause?: unknown): void {
     this.#counts[kind].dropped[reason] += items
-    this.#counts[kind].gone += items
     this.report('spans or logs were dropped', {
       reason,
       ...(cause === undefined ? {} : { cause: String(cause) }),
@@ -132,7 +136,6 @@ function newCounts(): Counts {
     accepted: 0,
     recovered: 0,
     sent: 0,
-    gone: 0,
     dropped: {
       queue_full: 0,
       spool_full: 0,

@@ -1,4 +1,4 @@
-import type { DeliveryCounts, DropReason } from './delivery-counts.ts'
+import type { DeliveryCounts, DropReason, ItemsByKind, RecordKind } from './delivery-counts.ts'
 import { sizeOf } from './encoded-record.ts'
 import { type HeldRecord, isInMemoryOnly } from './spool-overflow.ts'
 import { WaitingRecords } from './waiting-records.ts'
@@ -17,7 +17,7 @@ export class QueueMemory {
   readonly #options: QueueMemoryOptions
   /** Of records that are in memory only, on their way or not. */
   #bytes = 0
-  #items = 0
+  readonly #items: ItemsByKind = { spans: 0, log: 0 }
 
   constructor(options: QueueMemoryOptions) {
     this.#options = options
@@ -27,19 +27,19 @@ export class QueueMemory {
     return this.#bytes
   }
 
-  /** Spans and logs of the records that are in memory only: counted as they come and go. */
-  get items(): number {
-    return this.#items
+  /** Spans or logs of the records that are in memory only. */
+  items(kind: RecordKind): number {
+    return this.#items[kind]
   }
 
   get isOver(): boolean {
     const { maxBytes, maxItems } = this.#options
-    return this.#bytes > maxBytes || this.#items > maxItems
+    return this.#bytes > maxBytes || this.#items.spans + this.#items.log > maxItems
   }
 
   add(record: HeldRecord): void {
     this.#bytes += sizeOf(record)
-    this.#items += record.items
+    this.#items[record.kind] += record.items
     this.waiting.add(record)
   }
 
@@ -48,16 +48,16 @@ export class QueueMemory {
     const { counts, onDone } = this.#options
     record.isDone = true
     this.discharge(record)
+    onDone(record)
     if (reason === undefined) counts.send(record.kind, record.items)
     else counts.drop(record.kind, record.items, reason, cause)
-    onDone(record)
   }
 
   /** A record that is not in memory only does not count against the limits: it is part of one segment, or on its way. */
   discharge(record: HeldRecord): void {
     if (!isInMemoryOnly(record)) return
     this.#bytes -= sizeOf(record)
-    this.#items -= record.items
+    this.#items[record.kind] -= record.items
   }
 
   dropOldest(): void {

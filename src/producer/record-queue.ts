@@ -5,7 +5,13 @@ import { writeFrameHeader } from '../codec/wire.ts'
 import type { OutgoingRecord } from '../kafka/checked-producer.ts'
 import { isSiderealError } from '../model/errors.ts'
 import type { Logger } from '../telemetry/logger.ts'
-import { DeliveryCounts, type DropReason, type ItemStats, type RecordKind } from './delivery-counts.ts'
+import {
+  DeliveryCounts,
+  type DropReason,
+  type ItemStats,
+  type ItemsByKind,
+  type RecordKind,
+} from './delivery-counts.ts'
 import { type EncodedRecord, sizeOf } from './encoded-record.ts'
 import { QueueMemory } from './queue-memory.ts'
 import { SchemaIds } from './schema-ids.ts'
@@ -50,6 +56,8 @@ export class RecordQueue {
   readonly #context = suppressTracing(ROOT_CONTEXT)
   /** Nor may a connection keep what the service stores for the request in which it was opened. */
   readonly #outside = new AsyncResource('SiderealRecordQueue')
+  /** Accepted, and neither added nor dropped so far. */
+  readonly #unencoded: ItemsByKind = { spans: 0, log: 0 }
   readonly #memory: QueueMemory
   readonly #inFlight = new Set<HeldRecord>()
   #inFlightBytes = 0
@@ -68,11 +76,10 @@ export class RecordQueue {
       retryPauseMs: 500,
       ...options,
     }
-    this.#counts = new DeliveryCounts(
-      options.logger,
-      options.topic,
-      (kind) => this.#overflow?.items(kind) ?? 0,
-    )
+    this.#counts = new DeliveryCounts(options.logger, options.topic, (kind) => ({
+      waiting: this.#unencoded[kind] + this.#memory.items(kind),
+      spooled: this.#overflow?.items(kind) ?? 0,
+    }))
     const { maxBytes, maxItems } = this.#options
     const onDone = (record: HeldRecord) => this.#overflow?.settle(record)
     this.#memory = new QueueMemory({ maxBytes, maxItems, counts: this.#counts, onDone })
@@ -115,11 +122,6 @@ export class RecordQueue {
     return this.#memory.bytes
   }
 
-  /** Spans and logs that are in memory only: what `stats` call waiting, by a count of its own. */
-  get memoryItems(): number {
-    return this.#memory.items
-  }
-
   /** Bytes on disk. */
   get spoolBytes(): number {
     return this.#overflow?.bytes ?? 0
@@ -127,6 +129,7 @@ export class RecordQueue {
 
   /** Counts spans or logs that were given to the service's exporter, before they are encoded. */
   accept(kind: RecordKind, items: number): void {
+    this.#unencoded[kind] += items
     this.#counts.accept(kind, items)
   }
 
@@ -136,6 +139,7 @@ export class RecordQueue {
       return
     }
     const { kind, sid, framed, items } = record
+    this.#unencoded[kind] -= items
     const state = { heldSinceMs: performance.now(), attempts: 0, isDone: false, segment: undefined }
     this.#memory.add({ kind, sid, framed, items, number: this.#number++, ...state })
     // What Kafka can take now must not be dropped.
@@ -145,8 +149,9 @@ export class RecordQueue {
     this.#pumpSoon()
   }
 
-  /** Gives up spans or logs that were accepted. */
+  /** Gives up spans or logs that were accepted and not added. */
   drop(kind: RecordKind, items: number, reason: DropReason, cause?: unknown): void {
+    this.#unencoded[kind] -= items
     this.#counts.drop(kind, items, reason, cause)
   }
 

@@ -198,8 +198,9 @@ export class SpoolOverflow {
       const batch = pinned.length > 0 ? pinned : this.#takeFresh()
       if (batch.length === 0) return
       try {
-        const segment = await this.#spool.append(batch, pinned.length)
-        for (const record of batch) this.#written(record, segment, pinned.length > 0)
+        await this.#spool.append(batch, pinned.length, (segment) => {
+          for (const record of batch) this.#written(record, segment, pinned.length > 0)
+        })
       } catch (error) {
         if (pinned.length === 0) for (const record of batch) this.#options.waiting.putBack(record)
         this.#notBeforeMs = performance.now() + RETRY_MS

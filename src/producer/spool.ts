@@ -62,7 +62,7 @@ export class Spool {
     return this.#bytes
   }
 
-  /** Spans or logs that are on disk, whether or not in memory, too. */
+  /** Spans or logs that are on disk, whether or not in memory, too; and those in memory whose segment was given up, until they are settled. */
   items(kind: RecordKind): number {
     return this.#held[kind]
   }
@@ -97,8 +97,15 @@ export class Spool {
     }
   }
 
-  /** Writes records behind all others; the first `pinned` stay in memory, too. @throws when the disk does not take them: then none counts */
-  async append(records: readonly NumberedRecord[], pinned: number): Promise<Segment> {
+  /**
+   * Writes records behind all others; the first `pinned` stay in memory, too. `onWritten` is called in the moment from which they count as held here.
+   * @throws when the disk does not take them: then none counts
+   */
+  async append(
+    records: readonly NumberedRecord[],
+    pinned: number,
+    onWritten?: (segment: Segment) => void,
+  ): Promise<void> {
     const bytes = records.reduce((sum, { framed, sid }) => sum + framed.length + sid.length + 32, 0)
     await this.#makeRoom(bytes)
     this.#folder ??= await SpoolFolder.create(this.#options.root)
@@ -114,7 +121,7 @@ export class Spool {
       if (before === 0) this.#segments.push(segment)
       this.#bytes += segment.bytes - before
       for (const { kind, items } of records) this.#held[kind] += items
-      return segment
+      onWritten?.(segment)
     } catch (error) {
       // Somebody has tidied the folder away (a cleaner of old files): the next record makes a new one.
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
@@ -148,7 +155,7 @@ export class Spool {
     segment.unsettled -= segment.records - segment.pinned - records.length
     for (const kind of RECORD_KINDS) {
       segment.items[kind] = 0
-      if (lost[kind] > 0) this.#lose(segment, kind, lost[kind], 'spool_damaged')
+      if (lost[kind] > 0) this.#lose(kind, lost[kind], 'spool_damaged')
     }
     if (segment.unsettled === 0) this.#retire(segment)
     return records.map((record) => ({
@@ -160,10 +167,9 @@ export class Spool {
 
   /** A record is sent or dropped. The last one of a segment takes the file with it. */
   settle(segment: Segment, { kind, items }: EncodedRecord): void {
+    this.#held[kind] -= items
     if (segment.isDropped) return
     segment.unsettled -= 1
-    segment.held[kind] -= items
-    this.#held[kind] -= items
     // While it is being appended to, its end is not known. Once closed, the folder may have another owner: let him send it again.
     if (segment.unsettled === 0 && segment !== this.#appending && !this.#isClosed) this.#retire(segment)
   }
@@ -246,16 +252,13 @@ export class Spool {
       oldest.isDropped = true
       for (const kind of RECORD_KINDS) {
         // What is in memory, too, is dropped from there, unless Kafka has it by then.
-        this.#held[kind] -= oldest.held[kind] - oldest.items[kind]
-        oldest.held[kind] = oldest.items[kind]
-        if (oldest.items[kind] > 0) this.#lose(oldest, kind, oldest.items[kind], 'spool_full')
+        if (oldest.items[kind] > 0) this.#lose(kind, oldest.items[kind], 'spool_full')
       }
       await this.#remove(oldest)
     }
   }
 
-  #lose(segment: Segment, kind: RecordKind, items: number, reason: 'spool_full' | 'spool_damaged'): void {
-    segment.held[kind] -= items
+  #lose(kind: RecordKind, items: number, reason: 'spool_full' | 'spool_damaged'): void {
     this.#held[kind] -= items
     this.#options.onLost(kind, items, reason)
   }

@@ -13,7 +13,7 @@ import { PayloadReference } from '../model/payload-reference.ts'
 import type { SpanBatch } from '../model/span.ts'
 import type { EncodedRecord } from './encoded-record.ts'
 import { boxOfSpan } from './identity.ts'
-import { KafkaSpanExporter } from './kafka-span-exporter.ts'
+import { KafkaSpanExporter, type KafkaSpanExporterOptions } from './kafka-span-exporter.ts'
 import { NodeTraceLog } from './node-trace-log.ts'
 import { RecordEncoder, type RecordEncoderOptions } from './record-encoder.ts'
 import { SidSpanProcessor } from './sid-span-processor.ts'
@@ -24,7 +24,10 @@ const schemas = {
 }
 
 /** A service of one process with its queue laid open: what is in it, decoded. */
-function service(options: Partial<RecordEncoderOptions> = {}) {
+function service(
+  options: Partial<RecordEncoderOptions> = {},
+  exporting: Partial<KafkaSpanExporterOptions> = {},
+) {
   const records: EncodedRecord[] = []
   const dropped: Record<string, number> = {}
   const queue = {
@@ -36,7 +39,10 @@ function service(options: Partial<RecordEncoderOptions> = {}) {
     drained: async () => true,
   }
   const encoder = new RecordEncoder({ writer: new RecordWriter(), queue, ...options })
-  const exporter = new KafkaSpanExporter({ encoder, queue, lingerMs: 60_000, maxPendingSpans: 1_000_000 })
+  const exporter = new KafkaSpanExporter({
+    ...{ encoder, queue, lingerMs: 60_000, maxPendingSpans: 1_000_000 },
+    ...exporting,
+  })
   let sids = 0
   const provider = new TracerProvider({
     resource: resourceFromAttributes({ 'service.name': 'svc', n: 1 }),
@@ -157,6 +163,25 @@ test('spans of one request, scope and identity share a record; its identity is t
   ])
   assert.equal(new Set(batches().map(({ batchId }) => batchId)).size, records.length)
   assert.ok(records.every(({ sid }, i) => sid === batches()[i]!.sid))
+})
+
+test('under load a SID that comes late holds for what was not sent yet: what others’ spans pushed out keeps the first one, in the same trace', async () => {
+  const { tracer, batches, provider } = service({}, { maxPendingSpans: 10 })
+  const root = tracer.startSpan('root', {}, ROOT_CONTEXT)
+  const inRoot = trace.setSpan(ROOT_CONTEXT, root)
+  tracer.startSpan('pushed out', {}, inRoot).end()
+  for (let i = 0; i < 9; i++) provider.getTracer('load').startSpan('other', {}, ROOT_CONTEXT).end()
+  await new Promise(setImmediate)
+  tracer.startSpan('waits', {}, inRoot).end()
+  boxOfSpan(root)?.override({ sid: 'late' })
+  root.end()
+  const own = batches().flatMap(({ sid, spans }) =>
+    spans.map(({ name, traceId }) => ({ sid, name, traceId })),
+  )
+  const sidOf = (name: string) => own.filter((span) => span.name === name).map(({ sid }) => sid)
+  assert.deepEqual([sidOf('pushed out'), sidOf('waits'), sidOf('root')], [['sid-1'], ['late'], ['late']])
+  const traceIds = own.filter(({ name }) => name !== 'other').map(({ traceId }) => String(traceId))
+  assert.equal(new Set(traceIds).size, 1)
 })
 
 test('a span that no SidSpanProcessor saw goes by its attributes, else by its trace id', () => {

@@ -4,7 +4,7 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } fr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { ROOT_CONTEXT, trace } from '@opentelemetry/api'
+import { propagation, ROOT_CONTEXT, SpanKind, trace } from '@opentelemetry/api'
 import {
   AlwaysOffSampler,
   InMemorySpanExporter,
@@ -256,6 +256,38 @@ test('where OpenTelemetry is set up already that is a warning, and its spans com
   })
   assert.deepEqual([service.stats().spans.accepted, second.stats().spans.accepted], [1, 0])
   for (const one of [service, second]) await one.shutdown(0)
+})
+
+test('the process’s propagator keeps the configuration’s rules of hosts and of peers', async (t) => {
+  const service = initTracing({
+    serviceName: 'ruled',
+    kafka: { brokers: ['127.0.0.1:1'] },
+    baggageHosts: { allow: ['.partner.example'], deny: ['refused.internal'] },
+    identityPeers: { deny: ['10.9.0.0/16'] },
+    logger: silentLogger,
+  })
+  t.after(() => service.shutdown(0))
+  const sentTo = (host: string) => {
+    const attributes = { 'server.address': host }
+    const span = service.tracer.startSpan('call', { kind: SpanKind.CLIENT, attributes }, ROOT_CONTEXT)
+    const headers: Record<string, string> = {}
+    propagation.inject(trace.setSpan(ROOT_CONTEXT, span), headers)
+    return Object.keys(headers)
+  }
+  assert.deepEqual(sentTo('api.partner.example'), ['traceparent', 'baggage'])
+  assert.deepEqual(sentTo('node-1.internal'), ['traceparent', 'baggage'])
+  assert.deepEqual(sentTo('refused.internal'), ['traceparent'])
+  assert.deepEqual(sentTo('elsewhere.example'), ['traceparent'])
+  const sidFrom = (peer: string) => {
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+    const carrier = { host: 'us.internal', traceparent, baggage: 'sid=theirs' }
+    const attributes = { 'network.peer.address': peer }
+    const parent = propagation.extract(ROOT_CONTEXT, carrier)
+    const span = service.tracer.startSpan('server', { kind: SpanKind.SERVER, attributes }, parent)
+    return Trace.sid(trace.setSpan(parent, span))
+  }
+  assert.equal(sidFrom('10.8.0.1'), 'theirs')
+  assert.notEqual(sidFrom('10.9.0.1'), 'theirs')
 })
 
 test('a request that is under way while the service shuts down goes on with its trace, and calls others with it', async () => {

@@ -89,7 +89,7 @@ export class SchemaRegistry {
     await this.#request('PUT', `/config/${path}`, { compatibility: COMPATIBILITY })
     const answer = await this.#request('POST', `/subjects/${path}/versions`, { schema: schemaJson })
     const id = property(answer, 'id')
-    if (typeof id !== 'number') throw this.#unavailable(`registering ${subject}: the answer has no id`)
+    if (!isSchemaId(id)) throw this.#unavailable(`registering ${subject}: the answer has no id`)
     return id
   }
 
@@ -101,7 +101,7 @@ export class SchemaRegistry {
     const path = `/subjects/${encodeURIComponent(subject)}`
     try {
       const id = property(await this.#request('POST', path, { schema: schemaJson }), 'id')
-      if (typeof id === 'number') return id
+      if (isSchemaId(id)) return id
     } catch (error) {
       if (!isSiderealError(error, 'SIDEREAL_SCHEMA_UNKNOWN')) throw error
     }
@@ -228,4 +228,8 @@ function parse(text: string): unknown {
     if (error instanceof SyntaxError) return undefined
     throw error
   }
+}
+
+function isSchemaId(id: unknown): id is number {
+  return Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) <= MAX_SCHEMA_ID
 }

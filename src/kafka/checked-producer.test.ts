@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import type { Message } from 'kafkajs'
 import { FakeKafka, kafkaError, openFake, record } from './fake-kafka.testing.ts'
 import { partitionFor } from './partitioner.ts'
 import type { KafkaClients } from './producer-connection.ts'
@@ -81,6 +82,41 @@ test('a record over the limit fails alone; its neighbours arrive', async () => {
     results[1]?.status === 'rejected' && [results[1].reason.code, results[1].reason.retryable],
     ['SIDEREAL_RECORD_TOO_LARGE', false],
   )
+})
+
+test('a partition that its broker cannot take now holds up none of the others, and doubles them at most once', async () => {
+  const partitions = 4
+  const bad = partitionFor(Buffer.from('bad'), partitions)
+  const kafka = new FakeKafka(partitions)
+  let isBad = true
+  const holdsBad = (messages: readonly Message[]) => messages.some(({ partition }) => partition === bad)
+  kafka.behave = (_request, partition) => (isBad && partition === bad ? 'dropped' : 'written')
+  // As kafkajs reads a reply: the first partition with an error is all that is told.
+  kafka.fail = (_request, messages) =>
+    isBad && holdsBad(messages)
+      ? { error: kafkaError({ type: 'NOT_ENOUGH_REPLICAS', retriable: true }), isWritten: true }
+      : undefined
+  await using producer = openFake(kafka)
+  const keys = Array.from({ length: 40 }, (_, i) => `key-${i}`)
+  const ofBad = keys.filter((key) => partitionFor(Buffer.from(key), partitions) === bad)
+  const settled = new Map<string, unknown>()
+  producer.sendEach(
+    't',
+    keys.map((key) => record(key, key)),
+    (index, error) => settled.set(keys[index]!, error),
+  )
+  while (settled.size < keys.length - ofBad.length) await new Promise((resolve) => setTimeout(resolve, 1))
+  assert.deepEqual(
+    [...settled.values()].filter((error) => error !== undefined),
+    [],
+  )
+  isBad = false
+  while (settled.size < keys.length) await new Promise((resolve) => setTimeout(resolve, 1))
+  const written = [...kafka.logs.values()].flat()
+  for (const key of keys) {
+    const times = written.filter((value) => value === key).length
+    assert.ok(times === 1 || (times === 2 && !ofBad.includes(key)), `${key}: ${times} times`)
+  }
 })
 
 test('when its time is up a send rejects as retryable and is not sent later', async () => {

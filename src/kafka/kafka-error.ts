@@ -59,6 +59,11 @@ export function kafkaFault(error: unknown): KafkaFault {
   return type !== undefined && retriable === false ? 'refused' : 'unavailable'
 }
 
+/** True for what a broker has answered, false when there was no answer, or none that could be read. */
+export function isBrokersAnswer(error: unknown): boolean {
+  return rootKafkaError(error).type !== undefined
+}
+
 /** The SiderealError for a failed call to Kafka, with the next step in its message. */
 export function kafkaError(
   error: unknown,

@@ -1,7 +1,7 @@
 import type { RecordMetadata } from 'kafkajs'
 import type { SiderealError } from '../model/errors.ts'
 import type { CheckedProducerOptions, CheckedProducerStats } from './checked-producer.ts'
-import { kafkaError, kafkaFault } from './kafka-error.ts'
+import { isBrokersAnswer, kafkaError, kafkaFault } from './kafka-error.ts'
 import { ProducerConnection } from './producer-connection.ts'
 import type { ProduceBatch, TopicLanes } from './topic-lanes.ts'
 
@@ -149,6 +149,7 @@ export class LaneSender {
         continue
       }
       lane.failures = 0
+      lane.goesAlone = false
       this.#sentRecords += records.length
       records.forEach(({ call, index }, position) => {
         call.acknowledge(index, partition, base + position)
@@ -190,6 +191,8 @@ export class LaneSender {
       this.#resentRecords += records.length
       for (const { lane, records: own } of batches) {
         lane.failures = failures
+        // kafkajs tells one partition's error and nothing of the others: together they would all fail with it each time, though they were written.
+        lane.goesAlone ||= batches.length > 1 && isBrokersAnswer(error)
         lane.putBack(own)
       }
       void this.refresh(topic)

@@ -106,6 +106,8 @@ export class Lane {
   notBeforeMs = 0
   /** Failed attempts in a row. */
   failures = 0
+  /** A broker said no to a request of several partitions, this one among them: it has requests of its own until one succeeds. */
+  goesAlone = false
   /** Of the request in flight. */
   #taken: readonly PendingRecord[] = []
   #queue: PendingRecord[] = []

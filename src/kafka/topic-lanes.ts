@@ -124,6 +124,10 @@ export class TopicLanes {
         requests.push([{ lane, partition: lane.partition, records: lane.take(1, 0) }])
         continue
       }
+      if (lane.goesAlone) {
+        pack([lane], limits, requests)
+        continue
+      }
       const leader = this.#leaders[lane.partition] ?? -1
       const lanes = byLeader.get(leader)
       if (lanes === undefined) byLeader.set(leader, [lane])

@@ -260,3 +260,10 @@ test('variables of the source that nothing reads are told', () => {
     )
   assert.deepEqual(read({ KAFKA_TOPIC: 'logs', SIDEREAL_TOPIC: 'traces' }).warnings, [])
 })
+
+test('a ratio for a sampler that has none is told', () => {
+  const { warnings } = read({ OTEL_TRACES_SAMPLER: 'parentbased_always_on', OTEL_TRACES_SAMPLER_ARG: '0.1' })
+  assert.deepEqual(warnings, [
+    ['OTEL_TRACES_SAMPLER_ARG: without effect, OTEL_TRACES_SAMPLER is parentbased_always_on'],
+  ])
+})

@@ -125,6 +125,8 @@ function samplerOf(env: Env, problems: string[]): Sampler | undefined {
     return undefined
   }
   const [, parentBased, kind = ''] = /^(parentbased_)?(.*)$/.exec(name) ?? []
+  if (kind !== 'traceidratio' && textOf(env, 'OTEL_TRACES_SAMPLER_ARG') !== undefined)
+    problems.push(`OTEL_TRACES_SAMPLER_ARG: without effect, OTEL_TRACES_SAMPLER is ${name}`)
   const root = rootSampler(kind, env, problems)
   if (root !== undefined) return parentBased === undefined ? root : new ParentBasedSampler({ root })
   problems.push(`OTEL_TRACES_SAMPLER is none of OpenTelemetry's samplers: parentbased_always_on is used`)

@@ -148,6 +148,14 @@ test('what cannot be used is told by its name, without its value, and the rest h
   assert.deepEqual(problemsOf({ OTEL_EXPORTER_OTLP_TRACES_HEADERS: 'a=b' }), [
     'OTEL_EXPORTER_OTLP_TRACES_HEADERS does nothing without an endpoint or OTEL_TRACES_EXPORTER=otlp',
   ])
+  const ofTraces = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://collector:4318/v1/traces' }
+  assert.deepEqual(problemsOf({ ...ofTraces, OTEL_TRACES_EXPORTER: 'console' }), [
+    'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT does nothing, OTEL_TRACES_EXPORTER does not name otlp',
+  ])
+  assert.deepEqual(problemsOf({ ...ofTraces, OTEL_TRACES_EXPORTER: 'none' }), [])
+  assert.deepEqual(problemsOf({ OTLP_TRACE_TIMEOUT: '3000' }), [
+    'OTLP_TRACE_TIMEOUT does nothing without an endpoint or OTEL_TRACES_EXPORTER=otlp',
+  ])
   assert.deepEqual(problemsOf({ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4317' }), [
     'OTEL_EXPORTER_OTLP_ENDPOINT has the port of gRPC, and http/protobuf is spoken: is OTEL_EXPORTER_OTLP_PROTOCOL=grpc meant?',
   ])

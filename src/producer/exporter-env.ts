@@ -163,15 +163,21 @@ function headersOf(env: Env, name: string, problems: string[]): Record<string, s
 
 /** A variable that does nothing must not seem to have worked. */
 function withoutEffect(env: Env): string[] {
-  if (listOf(env, 'OTEL_TRACES_EXPORTER').length > 0) return []
-  const isUnsaid = textOf(env, SOURCE_ENDPOINT) !== undefined && textOf(env, SOURCE_SWITCH) === undefined
-  const specific = Object.keys(env).filter(
-    (name) => name.startsWith(SPECIFIC) && textOf(env, name) !== undefined,
-  )
+  const chosen = listOf(env, 'OTEL_TRACES_EXPORTER').map((name) => name.toLowerCase())
+  // None is a word of its own: whoever says it means all of them.
+  if (chosen.includes('none')) return []
+  // Who switched the source's exporter off has left its settings on purpose.
+  const isSourceUnsaid = textOf(env, SOURCE_SWITCH) === undefined
+  const isOfOtlp = (name: string) => name.startsWith(SPECIFIC) || (name === SOURCE_TIMEOUT && isSourceUnsaid)
+  const specific = Object.keys(env).filter((name) => isOfOtlp(name) && textOf(env, name) !== undefined)
   return [
-    ...(isUnsaid
+    ...(isSourceUnsaid && textOf(env, SOURCE_ENDPOINT) !== undefined
       ? [`${SOURCE_ENDPOINT} does nothing without ${SOURCE_SWITCH}=true: spans go to Kafka only`]
       : []),
-    ...specific.map((name) => `${name} does nothing without an endpoint or OTEL_TRACES_EXPORTER=otlp`),
+    ...specific.map((name) =>
+      chosen.length > 0
+        ? `${name} does nothing, OTEL_TRACES_EXPORTER does not name otlp`
+        : `${name} does nothing without an endpoint or OTEL_TRACES_EXPORTER=otlp`,
+    ),
   ]
 }

@@ -205,3 +205,11 @@ test('a carrier that takes or gives nothing fails no call of an instrumentation'
   assert.doesNotThrow(() => propagator.inject(active, {}, { set: refuse }))
   assert.equal(propagator.extract(active, {}, { get: refuse, keys: () => [] }), active)
 })
+
+test('empty parts of Trace.setIdentity take nothing away, as everywhere', () => {
+  const root = tracer.startSpan('root', {}, ROOT_CONTEXT)
+  const active = trace.setSpan(ROOT_CONTEXT, root)
+  Trace.setIdentity({ sid: 's', appId: 'app', uid: 'u' }, active)
+  assert.equal(Trace.setIdentity({ appId: '', uid: '', chatId: 'c' }, active), true)
+  assert.deepEqual(Trace.identity(active), { sid: 's', appId: 'app', uid: 'u', chatId: 'c' })
+})

@@ -39,7 +39,8 @@ export class IdentityBox {
     const clean: Record<string, string> = {}
     let isWhole = isSidValid
     for (const [name, value] of Object.entries(others)) {
-      if (value === undefined) continue
+      // Empty = nothing is known, which takes nothing away.
+      if (value === undefined || value === '') continue
       if (isValidValue(value)) clean[name] = value.toWellFormed()
       else isWhole = false
     }
@@ -103,7 +104,14 @@ export function giveBox(
   return box
 }
 
-/** The box of what is active in a context: that of its span, else one from baggage and trace id, else none. */
+/** Gives a span that no `SidSpanProcessor` sees the box of the span above it, if there is one. */
+export function inheritBox(span: object, parentContext: Context): void {
+  if (trace.getSpan(parentContext) === undefined) return
+  const box = boxOfContext(parentContext)
+  if (box !== undefined) setBox(span, box)
+}
+
+/** The box of what is active in a context: that of its span, else one from its attributes, baggage and trace id, else none. */
 export function boxOfContext(context: Context): IdentityBox | undefined {
   const span = trace.getSpan(context)
   const known = span === undefined ? undefined : boxOfSpan(span)
@@ -117,14 +125,17 @@ export function boxOfContext(context: Context): IdentityBox | undefined {
   }
   const { traceId } = span.spanContext()
   const traceSid = isForeign ? inbound?.ownSid : traceId
-  const sid = baggageSid(baggage) ?? (trace.isSpanContextValid(span.spanContext()) ? traceSid : undefined)
+  const { attributes = {} } = span as { readonly attributes?: Readonly<Record<string, unknown>> }
+  const said = knownParts(identityOfAttributes(attributes, ''))
+  const sid =
+    said.sid ?? baggageSid(baggage) ?? (trace.isSpanContextValid(span.spanContext()) ? traceSid : undefined)
   if (sid === undefined) return undefined
-  const box = new IdentityBox(identityFrom(baggage, sid))
+  const box = new IdentityBox({ ...identityFrom(baggage, sid), ...said })
   setBox(span, box)
   return box
 }
 
-/** The identity that a span carries by its attributes: of spans that no `SidSpanProcessor` has seen. */
+/** The identity that a span carries by its attributes, with the trace id as its SID when they say none: of spans that no `SidSpanProcessor` has seen. */
 export function identityOfAttributes(
   attributes: Readonly<Record<string, unknown>>,
   traceId: string,

@@ -159,3 +159,15 @@ test('a request without any context is a request of ours', () => {
   const parent = propagation.extract(ROOT_CONTEXT, { host: 'x' })
   assert.equal(parent, ROOT_CONTEXT)
 })
+
+test('a request of HTTP/1.0 without a host is HTTP all the same: of a peer that nobody knows nothing is taken', () => {
+  for (const name of ['http.request.method', 'http.method', 'url.path', 'http.target']) {
+    const parent = propagation.extract(ROOT_CONTEXT, { traceparent: traceparent(), baggage: BAGGAGE })
+    const server = tracer.startSpan(
+      'server',
+      { kind: SpanKind.SERVER, attributes: { [name]: 'GET' } },
+      parent,
+    )
+    assert.notEqual(spans.identityOf(server).sid, 'named', name)
+  }
+})

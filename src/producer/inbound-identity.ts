@@ -24,10 +24,13 @@ const FORWARDED_HEADERS = [
   'true-client-ip',
 ] as const
 
+/** What instrumentation says of a request of HTTP, and of nothing else. */
+const HTTP_ATTRIBUTES = ['http.request.method', 'http.method', 'url.path', 'http.target', 'http.url'] as const
+
 /** One request that came in from elsewhere, and whether what it says of its identity is believed. */
 export class Inbound {
   readonly #rules: IdentityPeerRules
-  readonly #isHttp: boolean
+  #isHttp: boolean
   readonly #areForwardersBelieved: boolean
   #peer: string | undefined
   #ownSid: string | undefined
@@ -47,6 +50,8 @@ export class Inbound {
   notePeer(parentContext: Context, attributes: Readonly<Record<string, unknown>>): void {
     const parent = trace.getSpanContext(parentContext)
     if (parent !== undefined && parent.isRemote !== true) return
+    // A request of HTTP/1.0 needs no `host`, and its caller decides that.
+    this.#isHttp ||= HTTP_ATTRIBUTES.some((name) => attributes[name] !== undefined)
     const address = attributes['network.peer.address'] ?? attributes['net.sock.peer.addr']
     if (typeof address === 'string') this.#peer ??= address
   }

@@ -17,6 +17,8 @@ import { KafkaSpanExporter, type KafkaSpanExporterOptions } from './kafka-span-e
 import { NodeTraceLog } from './node-trace-log.ts'
 import { RecordEncoder, type RecordEncoderOptions } from './record-encoder.ts'
 import { SidSpanProcessor } from './sid-span-processor.ts'
+import { Span } from './span.ts'
+import { Trace } from './trace-context.ts'
 
 const schemas = {
   spans: compileRecordType(bundledSchema('sidereal.SpanBatch').json, 1, { payloadLimitBytes: 5120 }),
@@ -357,3 +359,35 @@ function plainTracer() {
   })
   return { ended, tracer: provider.getTracer('plain') }
 }
+
+test('the attribute sid of a span that no SidSpanProcessor saw counts also when somebody has asked for its identity', () => {
+  const { exporter, batches } = service()
+  const tracer = new TracerProvider().getTracer('x')
+  const attributes = { sid: 'attribute', app_id: 'app' }
+  const span = tracer.startSpan('asked', { attributes }, ROOT_CONTEXT)
+  const active = trace.setSpan(ROOT_CONTEXT, span)
+  assert.equal(Trace.sid(active), 'attribute')
+  const child = new Span({ tracer }).start('child', { traceContext: Trace.injectContext({}, active) })
+  assert.equal(child.sid, 'attribute')
+  child.end()
+  span.end()
+  for (const ended of [span, child.getOtlpSpan()]) exporter.add(ended as unknown as ReadableSpan)
+  assert.deepEqual(
+    batches().map(({ sid, appId }) => [sid, appId]),
+    [['attribute', 'app']],
+  )
+})
+
+test('an event whose time no 64 bits of nanoseconds hold costs neither itself nor its span', () => {
+  const { tracer, batches, dropped } = service()
+  const span = tracer.startSpan('far', {}, ROOT_CONTEXT)
+  span.addEvent('far', {}, 1e25)
+  span.addEvent('near', {}, [9_223_372_000, 0])
+  span.end()
+  const [batch] = batches()
+  const [far, near] = batch?.spans[0]?.events ?? []
+  // None, as the worker sees it: not later than the first second of 1970.
+  assert.ok(far !== undefined && far.timeNs < 1_000_000_000n)
+  assert.equal(near?.timeNs, 9_223_372_000_000_000_000n)
+  assert.deepEqual(dropped, {})
+})

@@ -13,6 +13,8 @@ import {
 import { asText } from './foreign-values.ts'
 import { toKeyValues } from './json-value.ts'
 
+/** With as many nanoseconds beside them they still fit. */
+const MAX_SECONDS = 9_223_372_000
 const NANOS_PER_SECOND = 1_000_000_000n
 
 /** An ended span of the SDK as the model has it, with the numbers, flags and value types that OpenTelemetry's own OTLP exporters send. */
@@ -89,11 +91,11 @@ export function flagsOf(traceFlags: number, isRemote: boolean | undefined): numb
 }
 
 /**
- * A part of a time, whole: a caller's own may have fractions, which have no place in nanoseconds. What is no number (an invalid `Date` of an event) is 0,
- * which the worker sees to be none: it must not cost the span.
+ * A part of a time, whole: a caller's own may have fractions, which have no place in nanoseconds. What is no number (an invalid `Date` of an event), or more
+ * seconds than 64 bits of nanoseconds hold, is 0, which the worker sees to be none: it must not cost the span.
  */
 export function wholeTime(part: number): number {
-  return Number.isFinite(part) ? Math.trunc(part) : 0
+  return Math.abs(part) <= MAX_SECONDS ? Math.trunc(part) : 0
 }
 
 /** Exact: [seconds, nanoseconds], each a whole number. */

@@ -212,3 +212,23 @@ test('a field to which nothing was assigned is there, as null', () => {
   const text = JSON.parse(log.toJsonString()) as Record<string, unknown>
   assert.equal(text['answer'], null)
 })
+
+test('with a store the text says the same as without one: forms of an object’s own, instances of classes', async () => {
+  class Message {
+    readonly kind = 'human'
+    readonly text: string
+    constructor(text: string) {
+      this.text = text
+    }
+  }
+  const log = new NodeTraceLog()
+  const node = new NodeLog({ nodeId: 'n', nodeType: 'llm', nodeName: 'model' })
+  const shown = { a: 1, toJSON: () => ({ shown: 2 }) }
+  node.appendInputData('small', [shown, new Message('short'), new Error('no'), new Set(['s']), new Date(0)])
+  log.addNodeLog(node)
+  const store = { uploadFile: async () => 'link' }
+  assert.equal(await log.toJsonString(store), log.toJsonString())
+  node.appendInputData('large', [new Message('x'.repeat(6_000)), { toJSON: () => 'y'.repeat(6_000) }])
+  const text = await log.toJsonString(store)
+  assert.match(text, /"large": \[\{"kind": "human", "text": "link"\}, "link"\]/)
+})

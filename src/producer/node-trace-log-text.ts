@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { asText, entriesOf, ValueWalk } from './foreign-values.ts'
+import { asText, entriesOf, ownForm, ValueWalk } from './foreign-values.ts'
 import type { NodeLog } from './node-log.ts'
 import type { NodeTraceLog } from './node-trace-log.ts'
 import { type JsonTextFaults, MAX_JSON_DEPTH, PythonFloat, pythonJson } from './python-json.ts'
@@ -157,14 +157,24 @@ async function replaceLarge(
       for (const item of value) items.push(await replace(item))
       return items
     }
-    const prototype = Object.getPrototypeOf(value)
-    if (value instanceof Map || prototype === null || prototype === Object.prototype) {
-      const replaced = new Map<string, unknown>()
-      for (const [key, item] of entriesOf(value)) replaced.set(key, await replace(item))
-      return replaced
-    }
+    if (isLeaf(value)) return value
+    const own = ownForm(value)
+    if (own !== undefined) return await replace(own.form)
+    const replaced = new Map<string, unknown>()
+    for (const [key, item] of entriesOf(value)) replaced.set(key, await replace(item))
+    return replaced
   } catch {
     // A proxy that throws: what the text says in its place is decided where it is written.
   }
   return value
+}
+
+/** What the writer has a form for; a set is not searched, as in the source. */
+function isLeaf(value: object): boolean {
+  return (
+    value instanceof PythonFloat ||
+    value instanceof Date ||
+    value instanceof Set ||
+    value instanceof Uint8Array
+  )
 }

@@ -7,9 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { SiderealError } from '../model/errors.ts'
 import { silentLogger } from '../telemetry/logger.ts'
-import { DROP_REASONS, type ItemStats } from './delivery-counts.ts'
+import { DeliveryCounts, DROP_REASONS, type ItemStats } from './delivery-counts.ts'
 import { RecordQueue, type RecordQueueOptions } from './record-queue.ts'
 import { sendEachBy } from './send-each.testing.ts'
+import { Spool } from './spool.ts'
 
 const away = () => new SiderealError('SIDEREAL_KAFKA_UNAVAILABLE', 'away', { retryable: true })
 const held = ({ waiting, spooled }: ItemStats) => waiting + spooled
@@ -195,6 +196,13 @@ test('a spool over its limit drops the oldest, counted as such, and what is left
 
 test('however Kafka and the disk come and go: accepted = waiting + spooled + sent + dropped at any time, no process sends a record twice, and the next one sends what is left', async (t) => {
   const root = temporaryFolder(t)
+  // A line may be written in the middle of each change.
+  let linesChecked = 0
+  t.mock.method(DeliveryCounts.prototype, 'report', function (this: DeliveryCounts) {
+    const stats = this.stats('spans')
+    assert.equal(total(stats), stats.accepted)
+    linesChecked += 1
+  })
   const step = fc.record({
     records: fc.integer({ min: 0, max: 30 }),
     bytes: fc.integer({ min: 5, max: 3_000 }),
@@ -265,4 +273,64 @@ test('however Kafka and the disk come and go: accepted = waiting + spooled + sen
     ),
     { numRuns: 25, endOnFailure: true },
   )
+  assert.ok(linesChecked > 0)
+})
+
+test('what a full disk refused stays behind what it has taken before', async (t) => {
+  const folder = temporaryFolder(t)
+  const { state, send } = kafka()
+  state.isAway = true
+  const queue = open(folder, { send, spool: { folder, afterMs: 1 }, maxInFlightBytes: 1 })
+  for (const sid of sids(0, 20)) add(queue, sid)
+  await until(() => queue.stats('spans').spooled === 20)
+  t.mock.method(Spool.prototype, 'append', async () => {
+    throw new Error('no space left on device')
+  })
+  for (const sid of sids(20, 40)) add(queue, sid)
+  await sleep(20)
+  assert.deepEqual([queue.stats('spans').spooled, queue.stats('spans').waiting], [20, 20])
+  state.isAway = false
+  assert.equal(await queue.drained(30_000), true)
+  assert.deepEqual(state.arrived, sids(0, 40))
+  queue.close()
+  await queue.closeSpool(60_000)
+})
+
+test('what is parked goes to disk although Kafka takes some of it meanwhile', async (t) => {
+  const folder = temporaryFolder(t)
+  let isSlow = true
+  const queue = open(folder, {
+    maxInFlightBytes: 1_000,
+    send: sendEachBy(async () => {
+      if (isSlow) await sleep(1)
+    }),
+  })
+  for (const sid of sids(0, 2_000)) add(queue, sid)
+  await queue.drained(20)
+  await queue.park(10_000)
+  queue.close()
+  isSlow = false
+  await sleep(20)
+  await queue.closeSpool(60_000)
+  const { sent, spooled, dropped } = queue.stats('spans')
+  assert.deepEqual([dropped.shutdown, sent + spooled], [0, 2_000])
+  assert.ok(sent < 2_000)
+})
+
+test('records whose segment was given up while Kafka had them count as waiting, not as spooled', async (t) => {
+  const folder = temporaryFolder(t)
+  const { state, send } = kafka()
+  state.answers = 'never'
+  const spool = { folder, afterMs: 1, maxBytes: 40_000 }
+  const queue = open(folder, { send, spool, maxInFlightBytes: 60_000 })
+  for (const sid of sids(0, 100)) {
+    add(queue, sid, 1_000)
+    if (Number(sid) % 10 === 9) await sleep(5)
+  }
+  await sleep(50)
+  const { accepted, waiting, spooled, dropped } = queue.stats('spans')
+  assert.equal(waiting + spooled + dropped.spool_full, accepted)
+  assert.ok(waiting > 0 && spooled * 1_000 <= queue.spoolBytes, `${waiting} wait, ${spooled} on disk`)
+  queue.close()
+  await queue.closeSpool(60_000)
 })

@@ -229,3 +229,26 @@ test('a burst that is more than the memory may hold is dropped only as far as Ka
   assert.deepEqual(arrived.slice(1, 4), ['0', '1', '2'])
   assert.equal(arrived.length - 1 + queue.stats('spans').dropped.queue_full, 20)
 })
+
+test('the last line of a process has what was given up at its very end', async () => {
+  const dropped: number[] = []
+  const failing: (() => void)[] = []
+  const queue = open({
+    send: (_topic, records, onSettled) =>
+      void failing.push(() => {
+        for (const index of records.keys()) onSettled(index, away())
+      }),
+    logger: {
+      ...silentLogger,
+      warn: (fields: object) => void dropped.push((fields as { spans: ItemStats }).spans.dropped.shutdown),
+    },
+    maxInFlightBytes: 1_000,
+  })
+  for (let i = 0; i < 50; i++) add(queue, record(`${i}`))
+  while (failing.length === 0) await new Promise(setImmediate)
+  queue.close()
+  for (const fail of failing) fail()
+  await queue.closeSpool(0)
+  assert.equal(queue.stats('spans').waiting, 0)
+  assert.equal(dropped.at(-1), queue.stats('spans').dropped.shutdown)
+})

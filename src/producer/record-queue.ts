@@ -77,7 +77,7 @@ export class RecordQueue {
       ...options,
     }
     this.#counts = new DeliveryCounts(options.logger, options.topic, (kind) => ({
-      waiting: this.#unencoded[kind] + this.#memory.items(kind),
+      waiting: this.#unencoded[kind] + this.#memory.items(kind) + (this.#overflow?.orphans(kind) ?? 0),
       spooled: this.#overflow?.items(kind) ?? 0,
     }))
     const { maxBytes, maxItems } = this.#options
@@ -175,20 +175,21 @@ export class RecordQueue {
     await this.#overflow?.park(timeoutMs)
   }
 
-  /** Takes nothing more, and gives up what is in memory only; what is with Kafka may still arrive and be counted as sent. */
+  /** Takes and sends nothing more; what is with Kafka may still arrive and be counted as sent. What is in memory only is given up, or, with a spool, can still be parked. */
   close(): void {
     this.#isClosed = true
     clearTimeout(this.#pause)
-    this.#memory.giveUpAll()
-    this.#counts.reportRest()
+    if (this.#overflow === undefined) this.#memory.giveUpAll()
     this.#resolveIdle()
   }
 
-  /** Gives the spool back, in at most the time given; to be called when nothing is with Kafka any more. */
+  /** Gives the spool back, in at most the time given, and up what is in memory only; to be called when nothing is with Kafka any more. */
   async closeSpool(timeoutMs: number): Promise<void> {
     await this.#overflow?.close(timeoutMs)
     // What could not be written at the last moment.
     this.#memory.giveUpAll()
+    this.#counts.reportRest()
+    this.#resolveIdle()
   }
 
   get #isEmpty(): boolean {

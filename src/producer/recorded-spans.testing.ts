@@ -5,9 +5,9 @@ import {
   ParentBasedSampler,
   type ReadableSpan,
   type Sampler,
-  TracerProvider,
 } from '@opentelemetry/sdk-trace'
 import { boxOfSpan, type Identity } from './identity.ts'
+import { IdentityTracerProvider } from './identity-tracer.ts'
 import type { IdentityPeerRules } from './inbound-identity.ts'
 import { PeerNotingSampler } from './peer-noting-sampler.ts'
 import { SidSpanProcessor } from './sid-span-processor.ts'
@@ -30,7 +30,7 @@ export function recordSpans(options: { peers?: IdentityPeerRules; sampler?: Samp
     newSid: () => `sid-${++made}`,
     endedSpans: { add: (span) => ended.push(span), forceFlush: async () => undefined },
   })
-  const provider = new TracerProvider({
+  const provider = new IdentityTracerProvider({
     spanProcessors: [processor],
     sampler: new PeerNotingSampler(sampler),
   })

@@ -331,3 +331,18 @@ test('identity can be assigned, as in the Python library', () => {
     chatId: 'chat',
   })
 })
+
+test('the time of an event may be one of Python’s: micro- and nanoseconds are seen to be that, and none costs its span', () => {
+  const ms = 1_764_240_000_123
+  const span = new Span().start('timed')
+  const times = [ms, ms * 1e3, ms * 1e6, BigInt(ms) * 1_000_000n] as number[]
+  for (const time of times) span.addEvent('event', {}, time)
+  span.addInfoEvents({ 'INFO LOG': 'x' }, ms * 1e6)
+  span.addErrorEvents({ 'ERROR LOG': 'x' }, ms * 1e6)
+  span.end()
+  const { events } = spans.named('timed')
+  assert.deepEqual(
+    events.map(({ time: [seconds, nanos] }) => [seconds, Math.round(nanos / 1e6)]),
+    Array.from({ length: 6 }, () => [1_764_240_000, 123]),
+  )
+})

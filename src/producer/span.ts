@@ -7,12 +7,14 @@ import {
   type SpanStatus,
   SpanStatusCode,
   type TimeInput,
+  TraceFlags,
   type Tracer,
   trace,
 } from '@opentelemetry/api'
+import { eventTime } from './event-time.ts'
 import { asText } from './foreign-values.ts'
 import { harmless } from './harmless.ts'
-import { boxOfContext, type Identity, knownParts } from './identity.ts'
+import { boxOfContext, boxOfSpan, type Identity, inheritBox, knownParts } from './identity.ts'
 import type { NodeLog } from './node-log.ts'
 import { failNode, mirrored } from './node-log-mirror.ts'
 import { isRecorded, noteRecorded } from './recorded-errors.ts'
@@ -49,7 +51,7 @@ interface Started {
  * One that was not started writes to the span that is active; what `start` gives writes to its own, wherever it is used.
  */
 export class Span implements Disposable {
-  readonly #tracer: Tracer
+  readonly #tracer: Tracer | undefined
   readonly #own: Started | undefined
   readonly #given: Partial<Identity>
 
@@ -57,8 +59,7 @@ export class Span implements Disposable {
   /** @internal what `start` gives */
   constructor(init: SpanInit, own: Started)
   constructor(init?: SpanInit, own?: Started) {
-    const given = own === undefined ? harmless(() => init?.tracer, undefined) : init?.tracer
-    this.#tracer = given ?? trace.getTracer('sidereal')
+    this.#tracer = own === undefined ? harmless(() => init?.tracer, undefined) : init?.tracer
     this.#given = own === undefined ? knownParts(init) : {}
     this.#own = own
   }
@@ -194,12 +195,16 @@ export class Span implements Disposable {
       const { message, ...described } = describeError(error)
       span.addEvent('exception', { ...described, 'exception.message': message, ...attributesOf(attributes) })
       span.setStatus({ code: SpanStatusCode.ERROR, message })
-      noteRecorded(error, span)
+      if (isSent(span)) noteRecorded(error, span)
       failNode(nodeLog, message)
     })
   }
 
-  /** @param time of the event; default: now */
+  /**
+   * An event of this span.
+   *
+   * @param time of the event, in milliseconds since 1970, or as OpenTelemetry takes it; numbers that are micro- or nanoseconds (Python's `time_ns`) are seen to be that. Default: now
+   */
   addEvent(
     name: string,
     attributes?: Readonly<Record<string, unknown>>,
@@ -207,7 +212,7 @@ export class Span implements Disposable {
     nodeLog?: NodeLog,
   ): this {
     return this.#quietly(() => {
-      this.getOtlpSpan().addEvent(asText(name), attributesOf(attributes), time)
+      this.getOtlpSpan().addEvent(asText(name), attributesOf(attributes), eventTime(time))
       const said = attributes === undefined ? '' : `=${attributeText(attributes)}`
       nodeLog?.addInfoLog(`${asText(name)}${said}`)
     })
@@ -245,7 +250,7 @@ export class Span implements Disposable {
     return this.#quietly(() => {
       const span = this.getOtlpSpan()
       const clean = attributesOf(attributes)
-      span.addEvent(SpanLevel.INFO, clean, time)
+      span.addEvent(SpanLevel.INFO, clean, eventTime(time))
       nodeLog?.addInfoLog(mirrored(attributeText(said), span, clean))
     })
   }
@@ -257,7 +262,8 @@ export class Span implements Disposable {
     nodeLog: NodeLog | undefined,
   ): this {
     return this.#quietly(() => {
-      this.getOtlpSpan().setAttribute('error', true).addEvent(SpanLevel.ERROR, attributesOf(attributes), time)
+      const span = this.getOtlpSpan().setAttribute('error', true)
+      span.addEvent(SpanLevel.ERROR, attributesOf(attributes), eventTime(time))
       if (nodeLog !== undefined) failNode(nodeLog, attributeText(said))
     })
   }
@@ -269,10 +275,14 @@ export class Span implements Disposable {
 
   #start(name: string, options: StartOptions): Span {
     const parent = this.#parentFor(options)
-    const span = this.#tracer.startSpan(name, otelOptions(options), parent)
+    // Asked for each time: a process may end its tracing and start it anew.
+    const tracer = this.#tracer ?? trace.getTracer('sidereal')
+    const span = tracer.startSpan(name, otelOptions(options), parent)
+    // In a tracing of somebody else's.
+    if (boxOfSpan(span) === undefined) inheritBox(span, parent)
     const context = trace.setSpan(parent, span)
     boxOfContext(context)?.override(this.#given)
-    return new Span({ tracer: this.#tracer }, { span, parent: trace.getSpan(parent), context })
+    return new Span({ tracer }, { span, parent: trace.getSpan(parent), context })
   }
 
   /** For a callback that has to run although its span could not be started. */
@@ -282,7 +292,7 @@ export class Span implements Disposable {
       parent: undefined,
       context: contextApi.active(),
     }
-    return new Span({ tracer: this.#tracer }, own)
+    return new Span(this.#tracer === undefined ? {} : { tracer: this.#tracer }, own)
   }
 
   #parentFor({ traceContext, root }: StartOptions): Context {
@@ -302,10 +312,11 @@ export class Span implements Disposable {
 
   #fail(error: unknown): void {
     const span = this.getOtlpSpan()
-    if (isRecorded(error, span))
-      this.setStatus({ code: SpanStatusCode.ERROR, message: describeError(error).message })
+    const wasRecorded = isRecorded(error, span)
+    const isKept = wasRecorded || isSent(span)
+    if (wasRecorded) this.setStatus({ code: SpanStatusCode.ERROR, message: describeError(error).message })
     else this.recordException(error)
-    if (this.#own?.parent !== undefined) noteRecorded(error, this.#own.parent)
+    if (isKept && this.#own?.parent !== undefined) noteRecorded(error, this.#own.parent)
   }
 
   #identity(part: keyof Identity): string {
@@ -313,4 +324,9 @@ export class Span implements Disposable {
     const known = box?.identity[part] ?? ''
     return this.#own === undefined ? (this.#given[part] ?? known) : known
   }
+}
+
+/** Whether anybody will see what is written to a span now: neither of one that is sampled out nor of one that has ended. */
+function isSent(span: OtelSpan): boolean {
+  return span.isRecording() && (span.spanContext().traceFlags & TraceFlags.SAMPLED) !== 0
 }

@@ -21,6 +21,8 @@ export interface Segment {
   pinned: number
   /** Spans and logs that are here only. */
   readonly items: ItemsByKind
+  /** Spans and logs that are neither sent nor dropped. */
+  readonly held: ItemsByKind
   /** Records that are neither sent nor dropped. */
   unsettled: number
   isRead: boolean
@@ -109,6 +111,7 @@ export class SpoolFolder {
       segment.bytes = bytes.length
       for (const { kind, items } of records) {
         segment.items[kind] += items
+        segment.held[kind] += items
       }
       segment.records = records.length
       segment.unsettled = records.length
@@ -146,6 +149,7 @@ export class SpoolFolder {
     segment.records += records.length
     segment.unsettled += records.length
     records.forEach(({ kind, items }, i) => {
+      segment.held[kind] += items
       if (i >= pinned) segment.items[kind] += items
     })
     return segment
@@ -207,6 +211,7 @@ export class SpoolFolder {
       records: 0,
       pinned: 0,
       items: { spans: 0, log: 0 },
+      held: { spans: 0, log: 0 },
       unsettled: 0,
       isRead: false,
       isDropped: false,

@@ -60,6 +60,8 @@ export class SpoolOverflow {
   readonly #timers: NodeJS.Timeout[] = []
   #isOpen = false
   #isSpooling = false
+  /** All that is in memory only goes to disk, whether or not Kafka takes some of it meanwhile. */
+  #isParking = false
   #reading: Promise<void> | undefined
   #writing: Promise<void> | undefined
   #notBeforeMs = Number.NEGATIVE_INFINITY
@@ -96,6 +98,11 @@ export class SpoolOverflow {
     return this.#spool.items(kind)
   }
 
+  /** Of records that were on disk, and are in memory only since the spool was full. */
+  orphans(kind: RecordKind): number {
+    return this.#spool.orphans(kind)
+  }
+
   /** True while something is on disk only, or on its way there or back. */
   get isBusy(): boolean {
     return this.#spool.hasUnread || this.#reading !== undefined || this.#writing !== undefined
@@ -115,7 +122,7 @@ export class SpoolOverflow {
 
   /** Kafka has taken a record: once the disk is read, records stay in memory again. */
   recovered(): void {
-    if (!this.#spool.hasUnread) this.#isSpooling = false
+    if (!this.#spool.hasUnread && !this.#isParking) this.#isSpooling = false
   }
 
   /** Writes what is in memory only, if it is time to. */
@@ -127,7 +134,9 @@ export class SpoolOverflow {
     })
   }
 
+  /** Writes all that is in memory only, in at most the time given, and until `close` what comes to it, too. */
   async park(timeoutMs: number): Promise<void> {
+    this.#isParking = true
     this.#notBeforeMs = Number.NEGATIVE_INFINITY
     const write = async () => {
       await this.#writing
@@ -202,7 +211,8 @@ export class SpoolOverflow {
           for (const record of batch) this.#written(record, segment, pinned.length > 0)
         })
       } catch (error) {
-        if (pinned.length === 0) for (const record of batch) this.#options.waiting.putBack(record)
+        // Behind what is on disk, as before.
+        if (pinned.length === 0) this.#options.waiting.putBackFresh(batch)
         this.#notBeforeMs = performance.now() + RETRY_MS
         this.#options.counts.report('the spool cannot be written: records stay in memory', {
           folder: this.#options.folder,

@@ -40,6 +40,7 @@ const FIRST_RECOVERED = -(2 ** 52)
 export class Spool {
   readonly #options: Required<SpoolOptions>
   readonly #held: ItemsByKind = { spans: 0, log: 0 }
+  readonly #orphans: ItemsByKind = { spans: 0, log: 0 }
   /** In the order in which they are read. */
   #segments: Segment[] = []
   #adopted: SpoolFolder[] = []
@@ -62,9 +63,14 @@ export class Spool {
     return this.#bytes
   }
 
-  /** Spans or logs that are on disk, whether or not in memory, too; and those in memory whose segment was given up, until they are settled. */
+  /** Spans or logs that are on disk, whether or not in memory, too. */
   items(kind: RecordKind): number {
     return this.#held[kind]
+  }
+
+  /** Spans or logs that are in memory, and whose segment was given up before they were settled. */
+  orphans(kind: RecordKind): number {
+    return this.#orphans[kind]
   }
 
   /** True while something is on disk only. */
@@ -155,7 +161,10 @@ export class Spool {
     segment.unsettled -= segment.records - segment.pinned - records.length
     for (const kind of RECORD_KINDS) {
       segment.items[kind] = 0
-      if (lost[kind] > 0) this.#lose(kind, lost[kind], 'spool_damaged')
+      if (lost[kind] > 0) {
+        segment.held[kind] -= lost[kind]
+        this.#lose(kind, lost[kind], 'spool_damaged')
+      }
     }
     if (segment.unsettled === 0) this.#retire(segment)
     return records.map((record) => ({
@@ -167,8 +176,12 @@ export class Spool {
 
   /** A record is sent or dropped. The last one of a segment takes the file with it. */
   settle(segment: Segment, { kind, items }: EncodedRecord): void {
+    if (segment.isDropped) {
+      this.#orphans[kind] -= items
+      return
+    }
+    segment.held[kind] -= items
     this.#held[kind] -= items
-    if (segment.isDropped) return
     segment.unsettled -= 1
     // While it is being appended to, its end is not known. Once closed, the folder may have another owner: let him send it again.
     if (segment.unsettled === 0 && segment !== this.#appending && !this.#isClosed) this.#retire(segment)
@@ -252,6 +265,9 @@ export class Spool {
       oldest.isDropped = true
       for (const kind of RECORD_KINDS) {
         // What is in memory, too, is dropped from there, unless Kafka has it by then.
+        const inMemory = oldest.held[kind] - oldest.items[kind]
+        this.#held[kind] -= inMemory
+        this.#orphans[kind] += inMemory
         if (oldest.items[kind] > 0) this.#lose(kind, oldest.items[kind], 'spool_full')
       }
       await this.#remove(oldest)

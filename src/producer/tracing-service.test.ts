@@ -351,3 +351,35 @@ test('sampler and limits of the configuration hold for its spans, and without li
   assert.equal(await eventsOf({ spanLimits: { eventCountLimit: 3 } }), 3)
   assert.equal(await eventsOf({ sampler: new AlwaysOffSampler() }), undefined)
 })
+
+test('a process may end its tracing and start it anew: spans of the class Span made before go to the new one', async () => {
+  const config = { serviceName: 'again', kafka: { brokers: ['127.0.0.1:1'] }, logger: silentLogger }
+  const first = initTracing(config)
+  const kept = new Span()
+  kept.start('first', () => undefined)
+  await first.shutdown(0)
+  const second = initTracing(config)
+  kept.start('second', () => undefined)
+  assert.deepEqual([first.stats().spans.accepted, second.stats().spans.accepted], [1, 1])
+  await second.shutdown(0)
+})
+
+test('a shutdown of no time at all leaves to the spool what that can write', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'sidereal-short-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const service = new TracingService({
+    serviceName: 'short',
+    kafka: { brokers: ['127.0.0.1:1'] },
+    registry: { url: 'http://127.0.0.1:1' },
+    spool: { folder },
+    logger: silentLogger,
+  })
+  const text = 'x'.repeat(1_500)
+  for (let i = 0; i < 5_000; i++)
+    service.tracer.startSpan('span', { attributes: { text } }, ROOT_CONTEXT).end()
+  await service.shutdown(0)
+  const { accepted, spooled, waiting, dropped } = service.stats().spans
+  assert.deepEqual([accepted, spooled + dropped.shutdown, waiting], [5_000, 5_000, 0])
+  // It writes some 8 MB in its half second; one segment alone are 600 of them.
+  assert.ok(spooled >= 1_000, `${spooled} spooled`)
+})

@@ -1,6 +1,7 @@
 import {
   context as contextApi,
   metrics,
+  ProxyTracerProvider,
   propagation,
   type TextMapPropagator,
   type Tracer,
@@ -12,7 +13,7 @@ import {
   ParentBasedSampler,
   type SpanExporter,
   type SpanProcessor,
-  TracerProvider,
+  type TracerProvider,
 } from '@opentelemetry/sdk-trace'
 import { type BundledSchemaName, bundledSchema } from '../codec/bundled-schemas.ts'
 import { RecordWriter } from '../codec/record-writer.ts'
@@ -27,11 +28,11 @@ import { droppedOf, type ItemStats, type RecordKind } from './delivery-counts.ts
 import { observeDelivery } from './delivery-metrics.ts'
 import { furtherProcessors } from './further-exporters.ts'
 import { harmlessLogger } from './harmless.ts'
+import { IdentityTracer, IdentityTracerProvider } from './identity-tracer.ts'
 import { KafkaSpanExporter } from './kafka-span-exporter.ts'
 import type { NodeTraceLog } from './node-trace-log.ts'
 import { NodeTraceLogPublisher } from './node-trace-log-publisher.ts'
 import { OtherProcessors } from './other-processors.ts'
-import { PassingTracer } from './passing-tracer.ts'
 import { PeerNotingSampler } from './peer-noting-sampler.ts'
 import { RecordEncoder } from './record-encoder.ts'
 import { RecordQueue } from './record-queue.ts'
@@ -153,7 +154,7 @@ export class TracingService {
     this.#publisher = new NodeTraceLogPublisher({ encoder: this.#encoder, queue: this.#queue, newSid })
     this.spanProcessor = new SidSpanProcessor({ newSid, endedSpans: this.#exporter })
     const others = [...furtherProcessors(config.exporters ?? [], logger), ...(config.spanProcessors ?? [])]
-    this.#provider = new TracerProvider({
+    this.#provider = new IdentityTracerProvider({
       resource: serviceResource(config),
       spanLimits: { eventCountLimit: 1_000, ...config.spanLimits },
       spanProcessors: [this.spanProcessor, ...others],
@@ -163,7 +164,7 @@ export class TracingService {
     })
     this.#others = new OtherProcessors(this.#provider, others, logger)
     this.propagator = new SidPropagator(config.baggageHosts, config.identityPeers)
-    this.tracer = this.#isDisabled ? new PassingTracer() : this.#provider.getTracer(config.serviceName)
+    this.tracer = this.#isDisabled ? passingTracer() : this.#provider.getTracer(config.serviceName)
   }
 
   /** For a batch processor of somebody else's: as `spanProcessor`, but of spans that had no SID from it the attribute `sid`, else the trace id, is the SID. */
@@ -256,8 +257,10 @@ export class TracingService {
     this.#exporter.close()
     const isFlushed = await this.#flushOrPark(leftMs())
     this.#queue.close()
+    const diskEndMs = Math.max(endMs, performance.now() + SPOOL_CLOSE_MS)
+    await this.#queue.park(diskEndMs - performance.now())
     await this.#producer.close({ timeoutMs: leftMs() })
-    await this.#queue.closeSpool(Math.max(leftMs(), SPOOL_CLOSE_MS))
+    await this.#queue.closeSpool(Math.max(0, diskEndMs - performance.now()))
     this.#endMetrics()
     return (isFlushed || (this.#hasSpool && this.#waiting === 0)) && this.#dropped === dropped
   }
@@ -283,6 +286,15 @@ export class TracingService {
     await this.#queue.park(timeoutMs * 0.3)
     return false
   }
+}
+
+/**
+ * Of a service whose tracing is off: passes the trace of a caller on as it came, with its sampling decision and identity, so that those behind it record
+ * what they would without it.
+ */
+function passingTracer(): Tracer {
+  // What OpenTelemetry gives where nobody has set up anything.
+  return new IdentityTracer(new ProxyTracerProvider().getTracer('sidereal'))
 }
 
 /**

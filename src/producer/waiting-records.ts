@@ -33,6 +33,11 @@ class Front<T> {
     return item
   }
 
+  unshift(items: readonly T[]): void {
+    this.#items = [...items, ...this]
+    this.#start = 0
+  }
+
   /** Inserts before the first item that `isAfter`; most often that is the end. */
   insert(item: T, isAfter: (other: T) => boolean): void {
     let place = this.#items.length
@@ -70,6 +75,11 @@ export class WaitingRecords<T extends Numbered> {
   /** Adds a record that is newer than all others. */
   add(record: T): void {
     this.#fresh.push(record)
+  }
+
+  /** Puts records back in front that `shiftFresh` gave. */
+  putBackFresh(records: readonly T[]): void {
+    this.#fresh.unshift(records)
   }
 
   /** Puts a record back that `shift` gave. */

@@ -8,6 +8,7 @@ import { parseArgs, promisify } from 'node:util'
 import { createKafka } from '../src/kafka/client.ts'
 import { startStack } from '../src/local/stack.ts'
 import { silentLogger } from '../src/telemetry/logger.ts'
+import { median } from './median.ts'
 import type { ProducerRun } from './producer-run.ts'
 import { ReceiverProcess } from './receiver-process.ts'
 
@@ -41,17 +42,21 @@ for (let round = 1; round <= Number(values.rounds); round++) {
 }
 print(runs)
 
-/** The best round of each, since what disturbs a run only makes it dearer. */
+/** The best round of each, since what disturbs a run only makes it dearer, but for the median and the peak. */
 function print(runs: ReadonlyMap<string, readonly ProducerRun[]>): void {
   const best = (way: string, of: (run: ProducerRun) => number) => Math.min(...runs.get(way)!.map(of))
   const idle = best('none', (run) => run.cpuMicrosPerSpan)
   const rows: [string, (way: string) => string][] = [
     ['CPU µs a span, whole process', (way) => best(way, (run) => run.cpuMicrosPerSpan).toFixed(1)],
+    ['… median of the rounds', (way) => median(runs.get(way)!.map((run) => run.cpuMicrosPerSpan)).toFixed(1)],
     ['… above spans that go nowhere', (way) => (best(way, (run) => run.cpuMicrosPerSpan) - idle).toFixed(1)],
     ['request of 4 spans, p50 µs', (way) => best(way, (run) => run.requestMicros.p50).toFixed(0)],
     ['request of 4 spans, p99 µs', (way) => best(way, (run) => run.requestMicros.p99).toFixed(0)],
     ['request of 4 spans, max µs', (way) => best(way, (run) => run.requestMicros.max).toFixed(0)],
-    ['peak RSS, MB', (way) => best(way, (run) => run.peakRssMb).toFixed(0)],
+    [
+      'peak RSS, MB, of all rounds',
+      (way) => Math.max(...runs.get(way)!.map(({ peakRssMb }) => peakRssMb)).toFixed(0),
+    ],
   ]
   console.log(''.padEnd(34) + WAYS.map((way) => way.padStart(12)).join(''))
   for (const [name, of] of rows)

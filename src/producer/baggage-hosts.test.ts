@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { isRule, mayReceiveBaggage } from './baggage-hosts.ts'
+import { entriesFor, isRule, mayReceiveBaggage } from './baggage-hosts.ts'
 
 test('by default only hosts that are ours by their name or address learn who a request belongs to', () => {
   const ours = [
@@ -83,4 +83,19 @@ test('an address is meant however it is written, and what is no network means no
     assert.equal(mayReceiveBaggage('8.8.8.8', { allow: [rule] }), false, rule)
     assert.equal(isRule(rule), false, rule)
   }
+})
+
+test('a host may get entries of some names alone, unless it is denied', () => {
+  const rules = {
+    allow: ['api.partner.example'],
+    deny: ['refused.partner.example'],
+    entries: { '.partner.example': ['sid'], 'apm.vendor.example': ['vendor.session'], '10.0.0.0/8': [] },
+  }
+  assert.deepEqual(entriesFor('api.partner.example', rules), ['sid'])
+  assert.deepEqual(entriesFor('refused.partner.example', rules), [])
+  assert.deepEqual(entriesFor('APM.vendor.example.', rules), ['vendor.session'])
+  assert.deepEqual(entriesFor('10.1.2.3', rules), [])
+  assert.equal(entriesFor('127.0.0.1', rules), 'all')
+  assert.deepEqual(entriesFor('elsewhere.example', rules), [])
+  assert.deepEqual(entriesFor(undefined, rules), [])
 })

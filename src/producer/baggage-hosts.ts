@@ -1,11 +1,20 @@
 import { BlockList, isIP } from 'node:net'
 import { SiderealError } from '../model/errors.ts'
 
-export interface BaggageHostRules {
+/** Hosts, each a name, `.suffix` (the name and all below it), `10.1.0.0/16`, or `*` for all. */
+export interface HostRules {
+  readonly allow?: readonly string[]
+  readonly deny?: readonly string[]
+}
+
+/** Which hosts get which entries of the baggage. */
+export interface BaggageHostRules extends HostRules {
   /** Hosts that get the baggage beside those of the default: a name, `.suffix` (the name and all below it), `10.1.0.0/16`, or `*` for all. */
   readonly allow?: readonly string[]
   /** Hosts that never get it. Goes before everything else. */
   readonly deny?: readonly string[]
+  /** Hosts that get entries of these names alone, whether or not they are in `allow`: `{ '.partner.example': ['sid'], 'apm.vendor.example': ['vendor.session'] }`. The first that is meant counts. */
+  readonly entries?: Readonly<Record<string, readonly string[]>>
 }
 
 const PRIVATE_SUFFIXES = ['.local', '.internal', '.svc', '.cluster.local', '.localhost']
@@ -27,13 +36,8 @@ privateAddresses.addSubnet('fe80::', 10, 'ipv6')
  * Whether a host may learn who a request belongs to. By default: loopback, private addresses, names of a single label, and names
  * under `.local`, `.internal`, `.svc`, `.cluster.local`. An unknown host may not.
  */
-export function mayReceiveBaggage(host: string | undefined, rules: BaggageHostRules = {}): boolean {
-  if (host === undefined) return false
-  const name = host
-    .trim()
-    .toLowerCase()
-    .replace(/^\[|\]$/g, '')
-    .replace(/\.$/, '')
+export function mayReceiveBaggage(host: string | undefined, rules: HostRules = {}): boolean {
+  const name = nameOf(host)
   if (name === '') return false
   if (rules.deny?.some((rule) => matchesHost(name, rule))) return false
   if (rules.allow?.some((rule) => matchesHost(name, rule))) return true
@@ -41,6 +45,23 @@ export function mayReceiveBaggage(host: string | undefined, rules: BaggageHostRu
   if (PRIVATE_SUFFIXES.some((suffix) => name.endsWith(suffix))) return true
   // A label begins with a letter: "134744072" and "0x8080808" are public addresses in disguise.
   return /^[a-z][a-z0-9_-]*$/.test(name)
+}
+
+/** The names of the entries that a host may get: all of them where it may get the baggage and no rule says which. */
+export function entriesFor(host: string | undefined, rules: BaggageHostRules): readonly string[] | 'all' {
+  const name = nameOf(host)
+  if (name !== '' && !rules.deny?.some((rule) => matchesHost(name, rule)))
+    for (const [rule, names] of Object.entries(rules.entries ?? {})) if (matchesHost(name, rule)) return names
+  return mayReceiveBaggage(host, rules) ? 'all' : []
+}
+
+/** Empty when it is not known. */
+function nameOf(host: string | undefined): string {
+  return (host ?? '')
+    .trim()
+    .toLowerCase()
+    .replace(/^\[|\]$/g, '')
+    .replace(/\.$/, '')
 }
 
 /** Loopback and private addresses of both families. */
@@ -64,8 +85,12 @@ export function isRule(rule: string): boolean {
 }
 
 /** @throws SiderealError SIDEREAL_CONFIG_INVALID for lists that are none, and for networks that are none: they match nobody */
-export function checkRules(name: string, { allow, deny }: BaggageHostRules = {}): void {
-  for (const [list, rules] of Object.entries({ allow, deny })) {
+export function checkRules(name: string, { allow, deny, entries }: BaggageHostRules = {}): void {
+  const isObject = typeof entries === 'object' && entries !== null && !Array.isArray(entries)
+  if (entries !== undefined && !(isObject && Object.values(entries).every(isTextList)))
+    throw invalid(`${name}.entries is no object of hosts, each with a list of names of entries`)
+  const hosts = entries === undefined ? undefined : Object.keys(entries)
+  for (const [list, rules] of Object.entries({ allow, deny, entries: hosts })) {
     if (rules === undefined) continue
     if (!isTextList(rules)) throw invalid(`${name}.${list} is no list of names, addresses and networks`)
     const wrong = rules.find((rule) => !isRule(rule))

@@ -18,6 +18,7 @@ test('what would fail with each request or each send is refused at the start, by
     maxQueueItems: { maxQueueItems: '1e3x' },
     'baggageHosts.allow': { baggageHosts: { allow: '.example.com' } },
     'baggageHosts.deny': { baggageHosts: { deny: ['10.0.0.0/'] } },
+    'baggageHosts.entries': { baggageHosts: { entries: { 'partner.example': 'sid' } } },
     'identityPeers.allow': { identityPeers: { allow: [/10\..*/] } },
     'identityPeers.deny': { identityPeers: { deny: ['10.0.0.0/33'] } },
   }

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { isIP } from 'node:net'
 import { type Context, createContextKey, type TextMapGetter, trace } from '@opentelemetry/api'
-import { type BaggageHostRules, isPrivateAddress, matchesHost } from './baggage-hosts.ts'
+import { type HostRules, isPrivateAddress, matchesHost } from './baggage-hosts.ts'
 
 /** From whom a service takes the identity of a request that comes in by itself, that is, not by `Trace.extractContext`. */
-export interface IdentityPeerRules extends BaggageHostRules {
+export interface IdentityPeerRules extends HostRules {
   /** Addresses that are believed beside loopback and private ones: an address, `10.1.0.0/16`, or `*` for all. */
   readonly allow?: readonly string[]
   /** Addresses that are never believed. Goes before everything else. */

@@ -12,7 +12,7 @@ export {
   type SidParts,
 } from '../model/sid.ts'
 export type { Logger } from '../telemetry/logger.ts'
-export type { BaggageHostRules } from './baggage-hosts.ts'
+export type { BaggageHostRules, HostRules } from './baggage-hosts.ts'
 export type { DropReason, ItemStats } from './delivery-counts.ts'
 export { FileSpanExporter, type FileSpanExporterOptions } from './file-span-exporter.ts'
 export type { FurtherExporter, OtlpExporterConfig } from './further-exporters.ts'
@@ -23,7 +23,7 @@ export { KafkaSpanExporter, type KafkaSpanExporterOptions } from './kafka-span-e
 export { type Data, NodeLog, type NodeLogInit } from './node-log.ts'
 export { NodeTraceLog, type NodeTraceLogInit, type Status } from './node-trace-log.ts'
 export type { LargeTextStore, NodeTraceLogTextFaults } from './node-trace-log-text.ts'
-export type { RunResult } from './run-to-end.ts'
+export type { RunResult, Untyped } from './run-to-end.ts'
 export { type EndedSpans, SidSpanProcessor, type SidSpanProcessorOptions } from './sid-span-processor.ts'
 export { Span, type SpanInit } from './span.ts'
 export { SpanLevel } from './span-level.ts'

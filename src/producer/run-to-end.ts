@@ -21,6 +21,13 @@ export type RunResult<T> = 0 extends 1 & T
         ? Promise<RunResult<V>>
         : T
 
+/** `unknown` for a callback that gives `any` or `never`, which would fit a promise, too; for all others `never`, which fits nothing. */
+export type Untyped<F extends (...args: never) => unknown> = 0 extends 1 & ReturnType<F>
+  ? unknown
+  : [ReturnType<F>] extends [never]
+    ? unknown
+    : never
+
 interface AnyIterator {
   next(value?: unknown): unknown
   return?(value?: unknown): unknown

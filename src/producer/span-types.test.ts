@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { RunResult } from './run-to-end.ts'
 import { Span } from './span.ts'
 
 /* What the compiler says of `span.start`: a wrong type here fails `npm run check`, not the test run. */
@@ -25,6 +26,20 @@ test('the type of a callback’s result is that of start, promises and generator
     span.start('x', { attributes: { a: 1 } }, async function* () {
       yield { token: 'a' }
     })
+  const failing = () =>
+    span.start('x', () => {
+      throw new Error('always')
+    })
+  const promised = async <T>(work: () => Promise<T>): Promise<T> => await span.start('x', work)
+  const within = async <T extends object>(work: () => Promise<T[]>): Promise<T[]> =>
+    await span.start('x', { attributes: {} }, async (inner) => {
+      inner.setCode(0)
+      return await work()
+    })
+  const tokens = async function* <T>(source: () => AsyncGenerator<T>): AsyncGenerator<T> {
+    for await (const token of span.start('x', source)) yield token
+  }
+  const plain = <T>(work: () => T): RunResult<T> => span.start(work)
   const later = () => span.start(async () => (await import('./span-level.ts')).SpanLevel.INFO)
   const started = () => span.start('x')
   holds<Equal<ReturnType<typeof number>, number>>()
@@ -39,6 +54,11 @@ test('the type of a callback’s result is that of start, promises and generator
   holds<Equal<ReturnType<typeof stream>, AsyncGenerator<{ token: string }, void, unknown>>>()
   holds<Equal<ReturnType<typeof later>, Promise<'INFO'>>>()
   holds<Equal<ReturnType<typeof started>, Span>>()
+  holds<Equal<ReturnType<typeof failing>, never>>()
+  holds<Equal<ReturnType<typeof promised<Date>>, Promise<Date>>>()
+  holds<Equal<ReturnType<typeof within<Date>>, Promise<Date[]>>>()
+  holds<Equal<ReturnType<typeof tokens<Date>>, AsyncGenerator<Date>>>()
+  holds<Equal<ReturnType<typeof plain<Date>>, Date>>()
   // @ts-expect-error a callback gets a Span
   void (() => span.start('x', (inner: number) => inner))
   // @ts-expect-error a name is a text

@@ -18,7 +18,7 @@ import { boxOfContext, boxOfSpan, type Identity, inheritBox, knownParts } from '
 import type { NodeLog } from './node-log.ts'
 import { failNode, mirrored } from './node-log-mirror.ts'
 import { isRecorded, noteRecorded } from './recorded-errors.ts'
-import { type RunResult, runToEnd } from './run-to-end.ts'
+import { type RunResult, runToEnd, type Untyped } from './run-to-end.ts'
 import { attributesOf, attributeText, attributeValue, describeError } from './span-attributes.ts'
 import { SpanLevel } from './span-level.ts'
 import { nameOf, otelOptions, type StartOptions } from './start-options.ts'
@@ -125,6 +125,17 @@ export class Span implements Disposable {
    * @param name empty or left out: the name of the callback
    */
   start(name?: string, options?: StartOptions): Span
+  start<F extends (span: Span) => unknown>(callback: Untyped<F> & F): ReturnType<F>
+  start<F extends (span: Span) => unknown>(name: string, callback: Untyped<F> & F): ReturnType<F>
+  start<F extends (span: Span) => unknown>(
+    name: string,
+    options: StartOptions,
+    callback: Untyped<F> & F,
+  ): ReturnType<F>
+  // So that a helper may have a type parameter of its own, of which the compiler knows nothing but that it is promised.
+  start<T>(callback: (span: Span) => Promise<T>): Promise<T>
+  start<T>(name: string, callback: (span: Span) => Promise<T>): Promise<T>
+  start<T>(name: string, options: StartOptions, callback: (span: Span) => Promise<T>): Promise<T>
   start<T>(callback: (span: Span) => T): RunResult<T>
   start<T>(name: string, callback: (span: Span) => T): RunResult<T>
   start<T>(name: string, options: StartOptions, callback: (span: Span) => T): RunResult<T>

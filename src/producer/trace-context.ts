@@ -10,7 +10,7 @@ import {
   trace,
 } from '@opentelemetry/api'
 import { W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core'
-import { type BaggageHostRules, checkRules, mayReceiveBaggage } from './baggage-hosts.ts'
+import { type BaggageHostRules, checkRules, entriesFor } from './baggage-hosts.ts'
 import { harmless } from './harmless.ts'
 import { boxOfContext, type Identity, withIdentity } from './identity.ts'
 import { type IdentityPeerRules, Inbound, withInbound, withoutInbound } from './inbound-identity.ts'
@@ -28,7 +28,7 @@ const baggage = new W3CBaggagePropagator()
 
 /**
  * The propagator of a Sidereal service: `traceparent` to everybody, baggage with `sid`, `app_id`, `uid` and `chat_id` only to hosts that may
- * know them (see `mayReceiveBaggage`). The host is read from the client span, `server.address` or `net.peer.name`; without one nothing
+ * know them (see `BaggageHostRules`). The host is read from the client span, `server.address` or `net.peer.name`; without one nothing
  * but `traceparent` leaves.
  */
 export class SidPropagator implements TextMapPropagator {
@@ -50,7 +50,7 @@ export class SidPropagator implements TextMapPropagator {
   inject(context: Context, carrier: unknown, setter: TextMapSetter): void {
     const write = () => {
       traceContext.inject(context, carrier, setter)
-      if (mayReceiveBaggage(calledHost(context), this.#rules)) injectBaggage(context, carrier, setter)
+      injectBaggage(context, carrier, setter, entriesFor(calledHost(context), this.#rules))
     }
     harmless(write, undefined)
   }
@@ -126,18 +126,26 @@ function injectContext<C extends Carrier>(carrier: C, context?: Context): C
 function injectContext(carrier: Carrier = {}, context: Context = contextApi.active()): Carrier {
   const write = () => {
     traceContext.inject(context, carrier, carrierSetter)
-    injectBaggage(context, carrier, carrierSetter)
+    injectBaggage(context, carrier, carrierSetter, 'all')
   }
   harmless(write, undefined)
   return carrier
 }
 
-function injectBaggage(context: Context, carrier: unknown, setter: TextMapSetter): void {
+function injectBaggage(
+  context: Context,
+  carrier: unknown,
+  setter: TextMapSetter,
+  names: readonly string[] | 'all',
+): void {
+  if (names.length === 0) return
   const box = boxOfContext(context)
   const entries = propagation.getBaggage(context)
   if (box === undefined && entries === undefined) return
-  const full = propagation.setBaggage(context, withIdentity(entries, box?.identity))
-  baggage.inject(full, carrier, setter)
+  const all = withIdentity(entries, box?.identity)
+  const others = names === 'all' ? [] : all.getAllEntries().filter(([name]) => !names.includes(name))
+  const sent = all.removeEntries(...others.map(([name]) => name))
+  baggage.inject(propagation.setBaggage(context, sent), carrier, setter)
 }
 
 /** Where a client span goes, as far as its attributes say. */

@@ -262,7 +262,11 @@ test('the process’s propagator keeps the configuration’s rules of hosts and 
   const service = initTracing({
     serviceName: 'ruled',
     kafka: { brokers: ['127.0.0.1:1'] },
-    baggageHosts: { allow: ['.partner.example'], deny: ['refused.internal'] },
+    baggageHosts: {
+      allow: ['.partner.example'],
+      deny: ['refused.internal'],
+      entries: { 'vendor.example': ['vendor.session'], 'sid.example': ['sid'] },
+    },
     identityPeers: { deny: ['10.9.0.0/16'] },
     logger: silentLogger,
   })
@@ -271,11 +275,16 @@ test('the process’s propagator keeps the configuration’s rules of hosts and 
     const attributes = { 'server.address': host }
     const span = service.tracer.startSpan('call', { kind: SpanKind.CLIENT, attributes }, ROOT_CONTEXT)
     const headers: Record<string, string> = {}
-    propagation.inject(trace.setSpan(ROOT_CONTEXT, span), headers)
-    return Object.keys(headers)
+    const vendors = propagation.createBaggage({ 'vendor.session': { value: '1' } })
+    propagation.inject(propagation.setBaggage(trace.setSpan(ROOT_CONTEXT, span), vendors), headers)
+    const names = headers['baggage']?.split(',').map((entry) => entry.split('=')[0]!) ?? []
+    return [...Object.keys(headers), ...names]
   }
-  assert.deepEqual(sentTo('api.partner.example'), ['traceparent', 'baggage'])
-  assert.deepEqual(sentTo('node-1.internal'), ['traceparent', 'baggage'])
+  const all = ['traceparent', 'baggage', 'sid', 'vendor.session']
+  assert.deepEqual(sentTo('api.partner.example'), all)
+  assert.deepEqual(sentTo('node-1.internal'), all)
+  assert.deepEqual(sentTo('vendor.example'), ['traceparent', 'baggage', 'vendor.session'])
+  assert.deepEqual(sentTo('sid.example'), ['traceparent', 'baggage', 'sid'])
   assert.deepEqual(sentTo('refused.internal'), ['traceparent'])
   assert.deepEqual(sentTo('elsewhere.example'), ['traceparent'])
   const sidFrom = (peer: string) => {

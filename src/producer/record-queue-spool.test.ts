@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict'
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -331,6 +341,31 @@ test('records whose segment was given up while Kafka had them count as waiting, 
   const { accepted, waiting, spooled, dropped } = queue.stats('spans')
   assert.equal(waiting + spooled + dropped.spool_full, accepted)
   assert.ok(waiting > 0 && spooled * 1_000 <= queue.spoolBytes, `${waiting} wait, ${spooled} on disk`)
+  queue.close()
+  await queue.closeSpool(60_000)
+})
+
+test('a spool folder that does not answer holds up what Kafka can have for some seconds, and no longer', {
+  skip: process.platform === 'win32' && 'there is no mkfifo',
+}, async (t) => {
+  const folder = temporaryFolder(t)
+  // As of a network file system that hangs: what another process left cannot be read to its end.
+  const left = join(folder, '0'.repeat(32))
+  mkdirSync(left)
+  writeFileSync(join(left, 'lock'), '')
+  const pipe = join(left, '0000000001.spool')
+  execFileSync('mkfifo', [pipe])
+  const { state, send } = kafka()
+  const queue = open(folder, { send, spool: { folder, afterMs: 1 } })
+  for (const sid of sids(0, 50)) add(queue, sid)
+  await until(() => queue.stats('spans').sent === 50)
+  assert.deepEqual(state.arrived, sids(0, 50))
+  assert.equal(await queue.drained(1_000), true)
+  // It answers after all.
+  closeSync(openSync(pipe, 'w'))
+  state.isAway = true
+  for (const sid of sids(50, 60)) add(queue, sid)
+  await until(() => queue.stats('spans').spooled === 10)
   queue.close()
   await queue.closeSpool(60_000)
 })

@@ -42,6 +42,10 @@ export interface SpoolOverflowOptions extends SpoolSettings {
 const MAX_BATCH_BYTES = 1024 * 1024
 const BATCHES_OF_SPOOL = 4
 const ADOPT_INTERVAL_MS = 60_000
+/** What other processes have left goes first, but a disk that does not answer must not hold up what Kafka can have. */
+const MAX_OPENING_MS = 5_000
+const SLOW_FOLDER =
+  'the spool folder does not answer: records go to Kafka before what other processes have left there, and stay in memory until it does'
 const RETRY_MS = 1_000
 
 export function isInMemoryOnly(record: HeldRecord): boolean {
@@ -59,6 +63,8 @@ export class SpoolOverflow {
   readonly #opened: Promise<void>
   readonly #timers: NodeJS.Timeout[] = []
   #isOpen = false
+  /** It takes too long to open. */
+  #isLate = false
   #isSpooling = false
   /** All that is in memory only goes to disk, whether or not Kafka takes some of it meanwhile. */
   #isParking = false
@@ -79,7 +85,13 @@ export class SpoolOverflow {
       onRecovered: (kind, items) => counts.recover(kind, items),
       onLost: (kind, items, reason) => counts.drop(kind, items, reason),
     })
+    const late = setTimeout(() => {
+      this.#isLate = true
+      logger.warn({ folder }, SLOW_FOLDER)
+      options.onChange()
+    }, MAX_OPENING_MS).unref()
     this.#opened = this.#adopt().finally(() => {
+      clearTimeout(late)
       this.#isOpen = true
     })
     this.#every(ADOPT_INTERVAL_MS, () => void this.#adopt())
@@ -111,7 +123,7 @@ export class SpoolOverflow {
   /** True when what never left memory must wait, since older records are on disk; with `isWanted` they are read now. */
   isBehind(isWanted: boolean): boolean {
     if (isWanted && this.#isOpen && this.#spool.canRead) this.#read()
-    return !this.#isOpen || this.isBusy
+    return (!this.#isOpen && !this.#isLate) || this.isBusy
   }
 
   /** Kafka cannot be reached: from now on records go to disk. */
@@ -127,7 +139,8 @@ export class SpoolOverflow {
 
   /** Writes what is in memory only, if it is time to. */
   write(): void {
-    if (!this.#isSpooling || this.#writing !== undefined || performance.now() < this.#notBeforeMs) return
+    if (!this.#isOpen || !this.#isSpooling) return
+    if (this.#writing !== undefined || performance.now() < this.#notBeforeMs) return
     this.#writing = this.#writeAll().finally(() => {
       this.#writing = undefined
       this.#options.onChange()
@@ -139,6 +152,7 @@ export class SpoolOverflow {
     this.#isParking = true
     this.#notBeforeMs = Number.NEGATIVE_INFINITY
     const write = async () => {
+      await this.#opened
       await this.#writing
       this.begin()
       await this.#writing
@@ -201,7 +215,6 @@ export class SpoolOverflow {
   }
 
   async #writeAll(): Promise<void> {
-    await this.#opened
     while (this.#isSpooling && !this.#isClosed) {
       const pinned = this.#pinned()
       const batch = pinned.length > 0 ? pinned : this.#takeFresh()

@@ -4,9 +4,9 @@ import { configOf } from './context.ts'
 import { endProcess } from './end-process.ts'
 import { nodeProblem } from './node-version.ts'
 
-/** Two rounds of these stay below the 15 s that a doctor may take. */
 const ANSWER_MS = 5_000
-const CHECK_MS = 12_000
+/** Two rounds of these, which stay below the 15 s that a doctor may take, also where its code alone takes three of them to load. */
+const CHECK_MS = 10_500
 
 /** Adds `sidereal doctor`: says which server does not answer or is not set up, where it is, and what to try. */
 export function registerDoctorCommand(program: Command): void {

@@ -2,14 +2,13 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { waitForLeaders } from '../../src/audit/setup-topics.ts'
 import { CheckedProducer } from '../../src/kafka/checked-producer.ts'
 import { createKafka } from '../../src/kafka/client.ts'
 import { partitionFor } from '../../src/kafka/partitioner.ts'
 import { KafkaServer } from '../../src/local/kafka-server.ts'
 import { makeTemporaryFolder } from '../../src/local/local-folders.ts'
 import { silentLogger } from '../../src/telemetry/logger.ts'
-import { freshName } from '../support/fresh.ts'
+import { freshTopic } from '../support/fresh.ts'
 import { readTopic } from './kafka-for-tests.ts'
 
 /** Both partitions have the same leader, and one of them its only other replica on the broker that dies. */
@@ -30,33 +29,12 @@ await server.ready()
 const brokers = server.address.split(',')
 const kafka = createKafka({ brokers }, { clientId: 'tests', logger: silentLogger })
 
-async function topicOfTwo(): Promise<string> {
-  const topic = freshName('replicas')
-  const admin = kafka.admin()
-  await admin.connect()
-  try {
-    await admin.createTopics({
-      waitForLeaders: false,
-      topics: [
-        {
-          topic,
-          replicaAssignment: [
-            { partition: 0, replicas: [LEADER, DYING] },
-            { partition: HEALTHY_PARTITION, replicas: [LEADER, 3] },
-          ],
-          configEntries: [{ name: 'min.insync.replicas', value: '2' }],
-        },
-      ],
-    })
-    await waitForLeaders(admin, { topic, partitions: 2 })
-  } finally {
-    await admin.disconnect()
-  }
-  return topic
-}
-
 test('a partition with too few replicas in sync holds up none of its leader’s others, and has its records once it has them', async () => {
-  const topic = await topicOfTwo()
+  const replicas = [
+    [LEADER, DYING],
+    [LEADER, 3],
+  ]
+  const topic = await freshTopic({ brokers }, { replicas, config: { 'min.insync.replicas': '2' } })
   await using producer = new CheckedProducer({ kafka, brokers, logger: silentLogger, sendTimeoutMs: 120_000 })
   await producer.send(topic, [{ key: Buffer.from('warm'), value: Buffer.from('warm') }])
   await server.brokers[DYING - 1]!.kill()

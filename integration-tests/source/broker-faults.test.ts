@@ -89,11 +89,7 @@ function makeReader(connection: KafkaConnection, options: SourceOptions, request
   return { source, fatal, taken }
 }
 
-const fresh = (partitions: number): Promise<string> =>
-  freshTopic(
-    { brokers, env: {}, registryUrl: '', clickhouseUrl: '', s3Endpoint: '', beforeClose: () => undefined },
-    { partitions },
-  )
+const fresh = (partitions: number): Promise<string> => freshTopic({ brokers }, { partitions })
 
 /** Kafka's own tool for quotas and users. */
 const configure = (kind: string, name: string, setting: string): Promise<string> =>

@@ -17,12 +17,18 @@ export interface FreshTopicOptions {
   partitions?: number
   /** Topic configuration beside `message.timestamp.type=LogAppendTime`. */
   config?: Record<string, string>
+  /** The brokers of each partition. Default: one each, where Kafka likes. */
+  replicas?: readonly (readonly number[])[]
 }
 
 /** Makes a topic as `setup` would and gives its name. */
-export async function freshTopic(servers: TestServers, options: FreshTopicOptions = {}): Promise<string> {
+export async function freshTopic(
+  servers: Pick<TestServers, 'brokers'>,
+  options: FreshTopicOptions = {},
+): Promise<string> {
   const topic = freshName('topic')
-  const partitions = options.partitions ?? 3
+  const { replicas } = options
+  const partitions = replicas?.length ?? options.partitions ?? 3
   const config = {
     'message.timestamp.type': 'LogAppendTime',
     'max.message.bytes': '8388608',
@@ -38,8 +44,11 @@ export async function freshTopic(servers: TestServers, options: FreshTopicOption
       topics: [
         {
           topic,
-          numPartitions: partitions,
-          replicationFactor: 1,
+          ...(replicas === undefined
+            ? { numPartitions: partitions, replicationFactor: 1 }
+            : {
+                replicaAssignment: replicas.map((nodes, partition) => ({ partition, replicas: [...nodes] })),
+              }),
           configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
         },
       ],

@@ -45,7 +45,7 @@ export function exportersFromEnv(env: Env): { exporters: FurtherExporter[]; prob
 function choose(env: Env, problems: string[]): Choice {
   const isSourceOn = booleanOf(env, SOURCE_SWITCH, problems, false)
   const isSourceOff = textOf(env, SOURCE_SWITCH) !== undefined && !isSourceOn
-  const names = listOf(env, 'OTEL_TRACES_EXPORTER').map((name) => name.toLowerCase())
+  const names = chosenExporters(env)
   let otlpBy = endpointName(env)
   let hasConsole = false
   if (names.length > 0) {
@@ -64,6 +64,10 @@ function choose(env: Env, problems: string[]): Choice {
   if (otlpBy !== undefined && isSourceOff)
     problems.push(`${otlpBy} and ${SOURCE_SWITCH} contradict each other: ${otlpBy} counts`)
   return { hasConsole, otlpBy }
+}
+
+function chosenExporters(env: Env): string[] {
+  return listOf(env, 'OTEL_TRACES_EXPORTER').map((name) => name.toLowerCase())
 }
 
 /** The variable of OpenTelemetry that says where to. */
@@ -163,7 +167,7 @@ function headersOf(env: Env, name: string, problems: string[]): Record<string, s
 
 /** A variable that does nothing must not seem to have worked. */
 function withoutEffect(env: Env): string[] {
-  const chosen = listOf(env, 'OTEL_TRACES_EXPORTER').map((name) => name.toLowerCase())
+  const chosen = chosenExporters(env)
   // None is a word of its own: whoever says it means all of them.
   if (chosen.includes('none')) return []
   // Who switched the source's exporter off has left its settings on purpose.

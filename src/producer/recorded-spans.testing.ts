@@ -9,7 +9,6 @@ import {
 import { boxOfSpan, type Identity } from './identity.ts'
 import { IdentityTracerProvider } from './identity-tracer.ts'
 import type { IdentityPeerRules } from './inbound-identity.ts'
-import { PeerNotingSampler } from './peer-noting-sampler.ts'
 import { SidSpanProcessor } from './sid-span-processor.ts'
 import { SidPropagator } from './trace-context.ts'
 
@@ -32,7 +31,7 @@ export function recordSpans(options: { peers?: IdentityPeerRules; sampler?: Samp
   })
   const provider = new IdentityTracerProvider({
     spanProcessors: [processor],
-    sampler: new PeerNotingSampler(sampler),
+    sampler,
   })
   trace.setGlobalTracerProvider(provider)
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())

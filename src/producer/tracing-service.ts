@@ -33,7 +33,6 @@ import { KafkaSpanExporter } from './kafka-span-exporter.ts'
 import type { NodeTraceLog } from './node-trace-log.ts'
 import { NodeTraceLogPublisher } from './node-trace-log-publisher.ts'
 import { OtherProcessors } from './other-processors.ts'
-import { PeerNotingSampler } from './peer-noting-sampler.ts'
 import { RecordEncoder } from './record-encoder.ts'
 import { RecordQueue } from './record-queue.ts'
 import { serviceResource } from './service-resource.ts'
@@ -158,9 +157,7 @@ export class TracingService {
       resource: serviceResource(config),
       spanLimits: { eventCountLimit: 1_000, ...config.spanLimits },
       spanProcessors: [this.spanProcessor, ...others],
-      sampler: new PeerNotingSampler(
-        config.sampler ?? new ParentBasedSampler({ root: new AlwaysOnSampler() }),
-      ),
+      sampler: config.sampler ?? new ParentBasedSampler({ root: new AlwaysOnSampler() }),
     })
     this.#others = new OtherProcessors(this.#provider, others, logger)
     this.propagator = new SidPropagator(config.baggageHosts, config.identityPeers)
